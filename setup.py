@@ -11,7 +11,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 sys.path.insert(0, str(Path(__file__).parent))
-from datapath import build
+from datapath import PREFORK, build
 
 GLUE = "build/_core.c"
 
@@ -33,6 +33,7 @@ class BuildDatapath(build_ext):
             self.extensions[0].depends = [str(part) for part in [*core, *build.headers()]]
             super().run()
             build.executables(cc, core, scratch, self.libexec())
+            build.loadables(cc, scratch / "loadable", self.libexec())
         except build.BuildError as why:
             raise SystemExit(f"remora: cannot build datapath: {why}") from None
         self.make_manual(Path(self.build_temp) / "man1")
@@ -52,7 +53,8 @@ class BuildDatapath(build_ext):
         return self.root() / "datapath" / "libexec"
 
     def get_outputs(self) -> list[str]:
-        return [*super().get_outputs(), *(str(self.libexec() / program.stem) for program in build.programs())]
+        built = [*(program.stem for program in build.programs()), *PREFORK]
+        return [*super().get_outputs(), *(str(self.libexec() / name) for name in built)]
 
 
 setup(

@@ -14,8 +14,8 @@ do the rest. Three consequences follow:
   made of the same sources, and need nothing but a kernel.
 - Nothing here knows jobs, tiers or the wire protocol. The meaning of a message is decided above.
 
-`include/` holds the contracts, `src/` one file per mechanism, `bin/` one file per program,
-and `build` turns them into the extension and the executables.
+`include/` holds the contracts, `src/` one file per mechanism, `bin/` one file per program, `loadable/` what the bash
+of an instance loads, and `build` turns them into the extension, the executables and a library.
 
 Example: `subprocess.Popen([libexec("lackey"), "--help"])`.
 """
@@ -25,10 +25,11 @@ from __future__ import annotations
 from pathlib import Path
 
 LIBEXEC = Path(__file__).parent / "libexec"
+PREFORK = ("prefork.so", "prefork.sh")  # there, too: what bash loads, and what tells it so
 
 
 def libexec(name: str) -> Path:
-    """The path of one of our static executables. Raises FileNotFoundError if the package was built without it."""
+    """The path of an executable, or of one of PREFORK. Raises FileNotFoundError if the package was built without it."""
     path = LIBEXEC / name
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: build the package first (pip install -e .)")

@@ -2,7 +2,8 @@
 
 Every `src/*/*.c` is compiled once, strictly, into an object. The objects go into two kinds of
 product: the extension `datapath._core` (objects + the glue that cffi writes) and one static
-executable for each `bin/NAME.c`. A new mechanism is a new file; no list of files exists.
+executable for each `bin/NAME.c`. A new mechanism is a new file; no list of files exists. Apart from them is the library
+of `loadable/`, for a program that is none of ours.
 
 Functions for Python are declared in the headers and nowhere else: the text between
 `/* cffi begin */` and `/* cffi end */` of each `include/*/*.h` is what cffi reads.
@@ -23,6 +24,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from datapath import PREFORK
+
 ROOT = Path(__file__).parent
 INCLUDE = ROOT / "include"
 
@@ -39,6 +42,9 @@ CHECKED_IF_KNOWN = (
     ("-fcf-protection=full", "-mbranch-protection=standard"),
 )
 SEALED = ["-Wl,-z,relro,-z,now,-z,noexecstack"]
+# Into a program that has a C library of its own, whichever that is, and nothing of what our hardening adds.
+LOADABLE = [*STRICT, "-O2", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector", "-U_FORTIFY_SOURCE"]
+LINK_LOADABLE = ["-shared", "-nostdlib", *SEALED]
 LINK_STATIC = ["-static-pie", "-Wl,--gc-sections", *SEALED]
 PROBE = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n'
 
@@ -150,6 +156,16 @@ def executables(cc: Sequence[str], core: Sequence[Path], scratch: Path, director
     for main, target in zip(mains, targets, strict=True):
         link(cc, [main, *core], target)
     return targets
+
+
+def loadables(cc: Sequence[str], scratch: Path, directory: Path) -> list[Path]:
+    """Build the builtin for bash into `directory`, and put the script beside it that loads it."""
+    parts = objects(cc, [ROOT / "loadable" / "prefork.c", ROOT / "src" / "protocol" / "pass.c"], scratch, LOADABLE)
+    library, script = (directory / name for name in PREFORK)
+    if stale(library, parts):
+        make([*cc, *map(str, parts), *LINK_LOADABLE], library)
+    shutil.copy(ROOT / "loadable" / script.name, script)
+    return [library, script]
 
 
 def stale(target: Path, parts: Iterable[Path]) -> bool:

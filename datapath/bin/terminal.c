@@ -134,7 +134,7 @@ static void end_all(void)
     struct task_usage usage = {0};
     int status;
 
-    task_end(&setting, -1, &status, &usage);
+    task_end(&setting, -1, &status, &usage, NULL);
 }
 
 int main(int argc, char **argv)

@@ -39,7 +39,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 import datapath
-from datapath import LIBEXEC, libexec
+from datapath import LIBEXEC, PREFORK, libexec
 from datapath.host_view import PROGRAMS
 
 DISTRIBUTION = "remora"
@@ -47,8 +47,8 @@ OURS = ("cli", "scheduler", "datapath")
 # Not for tasks: they start instances, our scripts, a service or shells, or hold a reservation.
 LAUNCH = "launch"
 TERMINAL = "terminal"
-NOT_TOOLS = ("lackey", LAUNCH, "remora", "launcher", TERMINAL)
 SESSION_TOOL = ".terminal"  # its name in the directory of tools, for shells beside tasks
+NOT_TOOLS = ("lackey", LAUNCH, "remora", "launcher", TERMINAL, *PREFORK)
 INSIDE = "/.remora"
 PYTHON = "python/bin/python3"
 LIBRARIES = ".python"  # in the directory of tools
@@ -79,6 +79,8 @@ class Programs:
             if program.name not in NOT_TOOLS:
                 shutil.copy(program, tools)
         shutil.copy(libexec(TERMINAL), tools / SESSION_TOOL)
+        for name in PREFORK:  # where the lackey looks (lackey/prefork.h)
+            shutil.copy(libexec(name), tools / f".{name}")
         try:
             self._add_commands(isolated)
         except metadata.PackageNotFoundError as missing:

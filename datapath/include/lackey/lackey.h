@@ -35,6 +35,7 @@
 #include "lackey/oomkills.h"
 #include "lackey/outpipe.h"
 #include "lackey/plain.h"
+#include "lackey/prefork.h"
 #include "lackey/queue.h"
 #include "lackey/task.h"
 #include "protocol/pass.h"
@@ -58,6 +59,7 @@ struct lackey {
     struct queue queue;
     struct queued *running;
     pid_t pid;
+    struct prefork prefork; /* for tasks of the EXEC script */
     struct task_usage usage;
     struct outpipes outpipes; /* of the running task, if it has any */
     struct pass_done done;    /* of the running task, so far */

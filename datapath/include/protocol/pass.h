@@ -24,6 +24,10 @@
  *                 if the task does not run
  *     DONE    <-  a task ended, none of its processes is left; payload = struct pass_done
  *
+ *   lackey <-> waiting bash     its standard input (lackey/prefork.h)
+ *     BEGUN   <-  it has started: `task` 0; or a task has: `task` is its process id, or flags = an errno
+ *     RUN     ->  fork for a task: 3 descriptors and its own variables, as above
+ *
  *   tool <-> agent              one connection per tool run, to the instance's socket
  *     OPEN    ->  payload = struct pass_open, name, headers
  *     GRANT   <-  with one descriptor (`count` for a split), write-only, to write into

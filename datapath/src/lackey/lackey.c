@@ -89,7 +89,7 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     if ((path[0] || lackey->usage.dumped) && !(done->flags & PASS_STOPPED))
         save_core(lackey, path);
     shell_end(lackey);
-    task_end(&lackey->setting, lackey->pid, &done->status, &lackey->usage);
+    task_end(&lackey->setting, lackey->pid, &done->status, &lackey->usage, &lackey->prefork);
     done->ended_ns = now();
     see_cores(lackey, 1, path);
     int ended_by_itself = !(done->flags & (PASS_STOPPED | PASS_SETUP));
@@ -126,9 +126,27 @@ pid_t lackey_run_script(const struct lackey *lackey, uint32_t slot, char **varia
     return task_start(&lackey->setting, script, direct ? plain->words : NULL, variables, fds);
 }
 
+/* Whether a bash that waits for tasks may run the script of a slot in this environment: it would run one as ever. */
+static int may_fork(const struct lackey *lackey, uint32_t slot, char *const *variables)
+{
+    return slot == PASS_SLOT_EXEC && lackey->scripts[slot] && !lackey->plain[slot].words[0] &&
+           lackey->setting.bash_is_five && lackey->setting.reach == TASK_NAMESPACE && plain_environment(variables);
+}
+
+/* Start a bash that waits for tasks, if so many wait that it is worth it. */
+static void prepare_bash(struct lackey *lackey, uint32_t slot)
+{
+    if (lackey->prefork.pid || lackey->queue.count < PREFORK_WORTH || lackey->prefork.losses >= PREFORK_LOSSES)
+        return;
+    char **variables = environment_join(lackey->common, lackey->common_len, NULL, 0);
+    if (variables && may_fork(lackey, slot, variables))
+        prefork_start(&lackey->prefork, &lackey->setting, lackey->scripts[slot], variables);
+}
+
 /* Start the first process of a task; -1 with errno. */
 static pid_t begin(struct lackey *lackey, struct queued *run)
 {
+    prepare_bash(lackey, run->slot);
     char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
 
     if (!variables)
@@ -137,6 +155,12 @@ static pid_t begin(struct lackey *lackey, struct queued *run)
         environment_reopen_input(&run->fds[0], variables);
     if (lackey->piped[run->slot] && outpipes_open(&lackey->outpipes, run->fds + 1) < 0)
         return -1;
+    if (lackey->prefork.pid && may_fork(lackey, run->slot, variables)) {
+        pid_t pid = prefork_run(&lackey->prefork, run->environment, run->len, run->fds);
+
+        if (pid > 0 || errno != EAGAIN)
+            return pid;
+    }
     return lackey_run_script(lackey, run->slot, variables, run->fds);
 }
 
@@ -169,7 +193,7 @@ static int start_next(struct lackey *lackey)
 static int children_ended(struct lackey *lackey)
 {
     char no_core[COREWATCH_PATH] = "";
-    int ended = task_reap(lackey->pid, &lackey->done.status, &lackey->usage);
+    int ended = task_reap(lackey->pid, &lackey->done.status, &lackey->usage, &lackey->prefork);
 
     if (lackey->running && (ended || lackey->usage.dumped))
         return finish(lackey, no_core);
@@ -217,6 +241,7 @@ static int keep_script(struct lackey *lackey, uint32_t flags, const char *payloa
 
     if (slot >= PASS_SLOTS || memchr(payload, '\0', len))
         return protocol_error("a script for no slot, or with a NUL byte,");
+    prefork_end(&lackey->prefork);
     free(lackey->scripts[slot]);
     lackey->piped[slot] = slot != flags;
     lackey->scripts[slot] = copy(payload, len);
@@ -230,6 +255,7 @@ static int keep_environment(struct lackey *lackey, const char *payload, size_t l
 {
     if (len && payload[len - 1])
         return protocol_error("an environment without an end");
+    prefork_end(&lackey->prefork);
     free(lackey->common);
     lackey->common = environment_with_shell(payload, len, lackey->setting.bash, &lackey->common_len);
     return lackey->common ? 0 : -1;
@@ -363,7 +389,8 @@ int lackey_serve(struct lackey *lackey)
     while (serve_once(lackey) == 0)
         ;
     int error = errno;
-    task_end(&lackey->setting, -1, &status, &lackey->usage);
+    prefork_end(&lackey->prefork);
+    task_end(&lackey->setting, -1, &status, &lackey->usage, &lackey->prefork);
     outpipes_close(&lackey->outpipes);
     if (error == ENOTCONN || error == EPIPE || error == ECONNRESET)
         return 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lackey/plain.h"
+#include "lackey/prefork.h"
 
 /* The parameters of the new process, on its parent's stack, which is suspended meanwhile. */
 struct start {
@@ -22,7 +23,7 @@ struct start {
     int error;
 };
 
-enum { STACK_BYTES = 64 * 1024 };
+enum { STACK_BYTES = 64 * 1024, SPARING_ROUNDS = 32 };
 
 /* Frames on that stack never return, but are replaced by exec: the address sanitizer would keep them. */
 #define NEVER_LEFT __attribute__((no_sanitize("address")))
@@ -97,9 +98,19 @@ static void add(struct task_usage *usage, int status, const struct rusage *used)
         usage->dumped = 1;
 }
 
+/* The first process of a task, its status once it has ended, and what else its children end to. */
+struct waiting {
+    pid_t first;
+    int *status;
+    struct task_usage *usage;
+    struct prefork *prefork;
+    int was_first;
+};
+
 /* Wait for one child. Returns as wait4(2), but retries after interruptions. */
-static pid_t wait_one(int options, pid_t first, int *status, struct task_usage *usage, int *was_first)
+static pid_t wait_one(int options, struct waiting *waiting)
 {
+    struct task_usage *usage = waiting->usage;
     struct rusage used;
     int ended;
     pid_t pid;
@@ -109,26 +120,26 @@ static pid_t wait_one(int options, pid_t first, int *status, struct task_usage *
     while (pid < 0 && errno == EINTR);
     if (pid > 0 && pid == usage->uncounted)
         usage->uncounted = 0; /* another process may have its number next */
-    else if (pid > 0)
+    else if (pid > 0 && !prefork_ended(waiting->prefork, pid))
         add(usage, ended, &used);
-    if (pid > 0 && pid == first) {
-        *status = ended;
-        *was_first = 1;
+    if (pid > 0 && pid == waiting->first) {
+        *waiting->status = ended;
+        waiting->was_first = 1;
     }
     return pid;
 }
 
-int task_reap(pid_t first, int *status, struct task_usage *usage)
+int task_reap(pid_t first, int *status, struct task_usage *usage, struct prefork *prefork)
 {
-    int was_first = 0;
+    struct waiting waiting = {.first = first, .status = status, .usage = usage, .prefork = prefork};
 
-    while (wait_one(WNOHANG, first, status, usage, &was_first) > 0)
+    while (wait_one(WNOHANG, &waiting) > 0)
         ;
-    return was_first;
+    return waiting.was_first;
 }
 
 /* Kill one generation; the next one, orphaned by this, becomes our own and is killed in the next round. */
-static void kill_children(void)
+static void kill_children(pid_t spared)
 {
     char path[64];
     int child;
@@ -138,23 +149,34 @@ static void kill_children(void)
     if (!list)
         return;
     while (fscanf(list, "%d", &child) == 1)
-        kill(child, SIGKILL);
+        if (child != spared)
+            kill(child, SIGKILL);
     fclose(list);
 }
 
-int task_end(const struct task_setting *setting, pid_t first, int *status, struct task_usage *usage)
+/* Kill what a task has left, and a waiting bash only if that could go on for ever. */
+static void kill_left(const struct task_setting *setting, pid_t spared, int round)
 {
-    int was_first = 0;
+    if (setting->reach == TASK_NAMESPACE && (!spared || round >= SPARING_ROUNDS))
+        kill(-1, SIGKILL);
+    else
+        kill_children(spared);
+}
+
+int task_end(const struct task_setting *setting, pid_t first, int *status, struct task_usage *usage,
+             struct prefork *prefork)
+{
+    struct waiting waiting = {.first = first, .status = status, .usage = usage, .prefork = prefork};
+    int round = 0;
     pid_t pid;
 
-    /* Nearly always no process is left, and this one call shows it. */
-    while ((pid = wait_one(WNOHANG, first, status, usage, &was_first)) >= 0)
+    /* Nearly always no process is left, and this one call shows it, or the next one. */
+    while ((pid = wait_one(WNOHANG, &waiting)) >= 0)
         if (pid == 0) {
-            if (setting->reach == TASK_NAMESPACE)
-                kill(-1, SIGKILL);
-            else
-                kill_children();
-            wait_one(0, first, status, usage, &was_first);
+            if (prefork_is_alone(prefork))
+                break;
+            kill_left(setting, prefork_pid(prefork), round++);
+            wait_one(0, &waiting);
         }
-    return was_first;
+    return waiting.was_first;
 }

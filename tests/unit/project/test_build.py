@@ -42,6 +42,14 @@ def test_programs_need_no_dynamic_linker(name: str):
     assert INTERPRETER not in kinds
 
 
+def test_the_library_for_bash_needs_no_other():
+    shown = subprocess.run(
+        ["readelf", "-d", datapath.libexec("prefork.so")], capture_output=True, text=True, check=True
+    )
+    assert "NEEDED" not in shown.stdout
+    assert "BIND_NOW" in shown.stdout
+
+
 def test_a_program_that_was_not_built_is_named():
     with pytest.raises(FileNotFoundError, match=r"libexec/nothing is missing: build the package first"):
         datapath.libexec("nothing")

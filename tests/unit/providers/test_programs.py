@@ -31,7 +31,8 @@ def test_the_directory_has_tools_and_commands_and_nothing_for_services(tmp_path:
     made = Programs(tmp_path / "tools", isolated=False)
     names = {path.name for path in made.tools.iterdir()}
     assert {"mpipe", "mcat", "mtee", "msplit", "mls", "mput", "mget", "mjob"} <= names
-    assert names.isdisjoint({"lackey", "launch", "remora"})
+    assert names.isdisjoint({"lackey", "launch", "remora", "prefork.so"})
+    assert {".prefork.so", ".prefork.sh"} <= names
     assert {*python_places().values(), *package_places().values()} <= set(made.shown.values())
     assert run(made.tools / "mls", "--version").startswith("mls ")
 
