@@ -16,10 +16,10 @@ def pace(wall_us: int) -> Pace:
 @pytest.mark.parametrize(
     ("wall_us", "ahead", "leased"),
     [
-        (0, 32, 64),
-        (1_500, 32, 64),
-        (5_000, 10, 30),
-        (50_000, 1, 3),
+        (0, 64, 192),
+        (1_500, 53, 133),
+        (5_000, 16, 40),
+        (50_000, 1, 4),
         (200_000, 1, 1),
         (3_600_000_000, 1, 1),
     ],
@@ -40,10 +40,10 @@ def test_a_dozen_long_tasks_outweigh_many_short_ones() -> None:
 
 
 def test_room_is_what_instances_hold_less_what_is_held_once_a_third_is_free() -> None:
-    assert room(pace(5_000), instances=2, held=10, blocking=False) == 50
+    assert room(pace(5_000), instances=2, held=10, blocking=False) == 70
     assert room(pace(5_000), instances=2, held=100, blocking=False) == 0
-    assert room(pace(5_000), instances=2, held=40, blocking=False) == 0
-    assert room(pace(5_000), instances=2, held=39, blocking=False) == 21
+    assert room(pace(5_000), instances=2, held=53, blocking=False) == 0
+    assert room(pace(5_000), instances=2, held=52, blocking=False) == 28
     assert room(pace(5_000), instances=0, held=0, blocking=False) == 0
 
 
@@ -63,7 +63,7 @@ def test_a_reducer_never_waits_behind_another() -> None:
         (None, 0, 0.0),
         (1_500, 31, 0.0155),  # many short tasks
         (3_500, 13, 0.015),  # fewer, that take as long together
-        (9_000, 8, 0.016),  # at most so long
+        (9_000, 8, 0.02),  # at most so long
         (1_500, 13, 0.0),  # it may soon want more
         (5_000_000, 0, 0.0),  # nothing waits behind the running task, whose end is news
     ],
