@@ -17,8 +17,17 @@ enum { PATIENCE_MS = 5000 }; /* with a bash that starts or forks */
 /* What bash reads before the script; the builtin lies beside it. */
 #define PLACE "/.remora/bin/.prefork.sh"
 
-/* The answer of the waiting bash: the process that it has made (0: it has started), or -1. `*error`: why it made none.
- */
+/* Whether it has ended without taking what it was sent last. */
+static int left_unread(const struct prefork *prefork)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+
+    return getsockopt(prefork->sock, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == ECONNRESET;
+}
+
+/* The answer of the waiting bash: the process that it has made, or 0: none (it has started, or `*error` says why). -1:
+ * it may have made one. */
 static pid_t answer(const struct prefork *prefork, int *error)
 {
     struct pollfd heard = {.fd = prefork->sock, .events = POLLIN};
@@ -29,6 +38,10 @@ static pid_t answer(const struct prefork *prefork, int *error)
     do
         ready = poll(&heard, 1, PATIENCE_MS);
     while (ready < 0 && errno == EINTR);
+    if (ready > 0 && left_unread(prefork)) {
+        *error = ECONNRESET;
+        return 0;
+    }
     if (ready <= 0 || pass_recv(prefork->sock, &header, NULL, 0, &none, &nfds) != 0 || header.type != PASS_BEGUN)
         return -1;
     *error = (int)header.flags;

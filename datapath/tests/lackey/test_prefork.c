@@ -93,6 +93,21 @@ static void a_fork_that_failed_can_be_tried_otherwise(void)
     prefork_end(&prefork);
 }
 
+static void one_that_ended_before_it_was_asked_has_started_nothing(void)
+{
+    answering((struct pass_header){.type = PASS_BEGUN});
+    kill(prefork_pid(&prefork), SIGSTOP);
+    CHECK(waitpid(prefork_pid(&prefork), NULL, WUNTRACED) == prefork_pid(&prefork));
+    if (fork() == 0) {
+        usleep(20000);
+        kill(prefork_pid(&prefork), SIGKILL);
+        _exit(0);
+    }
+    CHECK(run() == -1 && errno == EAGAIN);
+    prefork_end(&prefork);
+    CHECK(waitpid(-1, NULL, 0) > 0);
+}
+
 static void one_that_has_ended_is_lost(void)
 {
     answering((struct pass_header){.type = PASS_BEGUN});
@@ -109,6 +124,7 @@ int main(void)
     a_child_of_ours_is_the_task();
     what_is_no_child_is_no_task();
     a_fork_that_failed_can_be_tried_otherwise();
+    one_that_ended_before_it_was_asked_has_started_nothing();
     one_that_has_ended_is_lost();
     return 0;
 }

@@ -161,8 +161,8 @@ def test_each_task_has_numbers_of_its_own(served: Preforked) -> None:
 
 def test_seconds_count_from_the_beginning_of_a_task(served: Preforked) -> None:
     served.run("echo $SECONDS")
-    time.sleep(1.1)
-    assert texts(served.run_more()) == ["0\n"]
+    time.sleep(2.1)
+    assert texts(served.run_more())[0] in ("0\n", "1\n")  # the second may end meanwhile
 
 
 def test_usage_is_that_of_the_task(served: Preforked) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from datapath import PREFORK, libexec
+from tests.support.eventually import eventually_here
 from tests.support.nodes.lackey_instance import Instance, Mode, Outcome
 from tests.support.nodes.plain_scripts import MARK, Result, result
 
@@ -42,11 +43,13 @@ class Preforked:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """What the lackey is handed meanwhile is there when it goes on."""
-        os.kill(self.instance.ready.pid, signal.SIGSTOP)
+        lackey = self.instance.ready.pid
+        os.kill(lackey, signal.SIGSTOP)
         try:
+            eventually_here(lambda: ") T " in Path(f"/proc/{lackey}/stat").read_text(), "the lackey is stopped")
             yield
         finally:
-            os.kill(self.instance.ready.pid, signal.SIGCONT)
+            os.kill(lackey, signal.SIGCONT)
 
     def run(self, script: str, environments: Sequence[Mapping[str, str]] = (NOTHING,) * TASKS) -> list[Outcome]:
         """The outcomes of tasks with these variables, which the lackey is handed at once."""
