@@ -13,10 +13,13 @@ Example, what a task has printed, from its file to its name:
 
 from __future__ import annotations
 
-import os
+import sys
 
 from datapath._core import ffi, lib
 from datapath.passing import os_error
+
+# As os.fsencode has it, which asks each time.
+ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 def create(directory: int, mode: int) -> int:
@@ -26,7 +29,7 @@ def create(directory: int, mode: int) -> int:
 
 def open_blob(directory: int, name: str) -> int:
     """A read-only descriptor of a file below a directory. Raises BlockingIOError if the file is leased."""
-    return _checked(lib.blobfile_open(directory, os.fsencode(name)))
+    return _checked(lib.blobfile_open(directory, name.encode(*ENCODING)))
 
 
 def empty(fd: int) -> None:
@@ -43,12 +46,12 @@ def seal(fd: int) -> tuple[int, bool]:
 
 def link(fd: int, directory: int, name: str) -> None:
     """Give the file behind `fd` a name below a directory."""
-    _checked(lib.blobfile_link(fd, directory, os.fsencode(name)))
+    _checked(lib.blobfile_link(fd, directory, name.encode(*ENCODING)))
 
 
 def publish(fd: int, directory: int, name: str, mode: int) -> None:
     """The same, after its mode has become `mode`."""
-    _checked(lib.blobfile_publish(fd, directory, os.fsencode(name), mode))
+    _checked(lib.blobfile_publish(fd, directory, name.encode(*ENCODING), mode))
 
 
 def _checked(result: int) -> int:

@@ -90,6 +90,9 @@ class DoneFlag(IntFlag):
     UNSAVED = lib.PASS_UNSAVED
 
 
+NO_FLAGS = DoneFlag(0)
+
+
 class Holds(IntFlag):
     """The isolation in force besides namespaces and users (`enum pass_holds`)."""
 
@@ -322,17 +325,10 @@ def decode_ready(payload: bytes) -> Ready:
 def decode_done(payload: bytes) -> Done:
     """Decode the payload of DONE. Raises ValueError for the wrong size."""
     done = overlay("struct pass_done", payload)
-    return Done(
-        done.status,
-        DoneFlag(done.flags),
-        done.started_ns,
-        done.ended_ns,
-        done.user_us,
-        done.sys_us,
-        done.max_rss_kb,
-        text(done.core),
-        text(done.program),
-    )
+    numbers = done.started_ns, done.ended_ns, done.user_us, done.sys_us, done.max_rss_kb
+    if not done.flags:  # most tasks
+        return Done(done.status, NO_FLAGS, *numbers, "", "")
+    return Done(done.status, DoneFlag(done.flags), *numbers, text(done.core), text(done.program))
 
 
 def encode_open(request: Open) -> bytes:

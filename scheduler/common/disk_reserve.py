@@ -19,6 +19,7 @@ from pathlib import Path
 KILOBYTE, MEGABYTE, GIGABYTE = 1 << 10, 1 << 20, 1 << 30
 SMALL = 16
 RESERVED_FILES = 1000
+AMPLE_FILES = 20_000
 # The part of the reserve that only records may use, and the part below which the disk counts as full: one in so many.
 RECORDS_SHARE = 4
 FULL_SHARE = 16
@@ -73,9 +74,12 @@ def space_at(place: Path | str | int) -> Space:
 
 
 def is_ample(status: os.statvfs_result) -> bool:
-    """Whether more is free than the largest reserve. The answer takes a microsecond."""
+    """Whether more is free than the largest reserve, and the disk cannot become full within some 10 ms.
+
+    The answer takes a microsecond.
+    """
     ample = status.f_bavail * status.f_frsize >= GIGABYTE
-    return ample and (status.f_favail >= RESERVED_FILES or not status.f_files)
+    return ample and (status.f_favail >= AMPLE_FILES or not status.f_files)
 
 
 def space_of(status: os.statvfs_result) -> Space:

@@ -102,6 +102,7 @@ class SupervisorLink:
         self._closing = TaskSet(self._log.unexpected)
         self._news = asyncio.Event()  # there is something to report
         self._busy = asyncio.Event()  # a task runs or waits
+        self._watching = False  # `_watch_idle` is about to be called
         # a pool, or the whole link, has nothing more to run: its job waits for the ends that are not reported yet
         self._urgent = asyncio.Event()
         self._contact = SupervisorLease(self._complain)
@@ -275,9 +276,12 @@ class SupervisorLink:
         self._count(report.outcome)
         self._reports.add(report)
         self._news.set()
-        self._watch_idle()
+        if not self._watching:  # once for all ends that are read together
+            self._watching = True
+            asyncio.get_running_loop().call_soon(self._watch_idle)
 
     def _watch_idle(self) -> None:
+        self._watching = False
         if any(pool.busy for pool in self._pools.values()):
             self._busy.set()
         else:

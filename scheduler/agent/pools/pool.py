@@ -259,10 +259,12 @@ class Pool:
         """Hand waiting tasks to instances, the emptiest first."""
         ahead = 1 if self.spec.blocking else self.pace.ahead()
         now = asyncio.get_running_loop().time()
-        while self.queue and not self.node.pressure.short:
-            able = [worker for worker in self.workers if worker.can_take(ahead, now)]
-            if not able or not self._hand(min(able, key=lambda worker: len(worker.handed))):
+        able = [worker for worker in self.workers if worker.can_take(ahead, now)]
+        while self.queue and able and not self.node.pressure.short:
+            if not self._hand(emptiest := min(able, key=lambda worker: len(worker.handed))):
                 return
+            if not emptiest.can_take(ahead, now):
+                able.remove(emptiest)
 
     def _hand(self, worker: Worker) -> bool:
         """Hand the first waiting task (or the init script for it) to a worker; False if it must wait."""
@@ -379,10 +381,7 @@ class Pool:
             self.node.hurry()
 
     def init_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """Handle the end of the init script.
-
-        If it failed, the first task carries the reason; without tasks it is dropped.
-        """
+        """Handle the end of the init script. If it failed, the first task, if there is any, carries the reason."""
         verdict = verdict_of(attempt, done, self.spec)
         if verdict.outcome is Outcome.OK:
             worker.initialized(self._reporter.usage(attempt, done))

@@ -28,13 +28,13 @@ from pathlib import Path
 from scheduler.agent.attempts.attempt import Attempt
 from scheduler.agent.attempts.verdict import Stop
 from scheduler.agent.log import Log
+from scheduler.agent.pools.caps.disk_count import FASTEST, LOOK_EVERY
 from scheduler.agent.pools.caps.tier_limits import known_files
 from scheduler.agent.pools.worker import Worker
 from scheduler.common.disk_reserve import Space, is_ample, space_at, space_of
 from scheduler.providers.linux.disk_usage import EVERYTHING, Use
 
-# Bytes per second that no task is expected to exceed. Seconds between two looks, at least and at most.
-FASTEST = 4 << 30
+# Seconds between two looks, at least and at most.
 SHORTEST, LONGEST = 0.02, 0.25
 # A task is blamed if it has at least this part of the reserve: one in so many.
 BLAMED_SHARE = 16
@@ -86,6 +86,7 @@ class Pressure:
         self._log = log
         self._victim: Attempt | None = None
         self._until = 0.0  # event loop time until which the victim's files may remain
+        self._ample_until = 0.0  # event loop time until which no task can use up what is free
 
     def space(self) -> Space:
         return space_at(self._place)
@@ -131,8 +132,14 @@ class Pressure:
 
     def doubts(self, attempt: Attempt, status: int) -> Space | None:
         """The free space, if its lack may be why a task ended as it did; else None. Called after every task."""
+        now = asyncio.get_running_loop().time()
+        if now < self._ample_until:
+            return None
         found = os.statvfs(self._place)
-        if is_ample(found) or attempt.stop is not None:
+        if is_ample(found):
+            self._ample_until = now + LOOK_EVERY
+            return None
+        if attempt.stop is not None:
             return None
         space = space_of(found)
         return space if (space.short if status else space.full) else None
