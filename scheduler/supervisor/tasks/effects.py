@@ -55,9 +55,9 @@ class Effects:
 
     def write(self, verdicts: Sequence[Verdict]) -> dict[int, str]:
         """Write verdicts. Returns the tasks that must fail, for what they read cannot be recomputed, and why."""
-        for verdict in verdicts:
-            self._carry_out(verdict)
         self._c.many("update_task", [self._task_row(verdict) for verdict in verdicts])
+        for verdict in verdicts:  # while a database server updates the tasks
+            self._carry_out(verdict)
         hopeless: dict[int, str] = {}
         for verdict in verdicts:
             if verdict.result.effects & {Effect.REMADE, Effect.UNMADE}:
