@@ -70,6 +70,15 @@ struct lackey {
 int lackey_serve(struct lackey *lackey);
 
 /*
+ * lackey_begin - start the first process of a queued task: its script, as lackey_run_script does or by a bash that
+ * waits for tasks.
+ *
+ * Its descriptors may be replaced: its input is opened again, its outputs are pipes. Returns the process id, or -1 with
+ * errno.
+ */
+pid_t lackey_begin(struct lackey *lackey, struct queued *run);
+
+/*
  * lackey_run_script - start the script of a slot with these variables, which have room for PLAIN_VARIABLES more.
  *
  * Returns the process id, or -1 with errno.

@@ -14,7 +14,8 @@
  * is one more bash, and the arrays PIPESTATUS and BASH_ARGC have an element before the first command.
  *
  * The waiting bash is a process of the instance's user, so a task may end it, or do worse. What it answers is checked,
- * and it is not waited for long: the tasks of its own job are all that suffer. After a few ends no more is started.
+ * and it is not waited for long; while no task runs, the lackey sees by its children whether one was started. After a
+ * few ends no more is started.
  */
 #ifndef REMORA_PREFORK_H
 #define REMORA_PREFORK_H
@@ -46,8 +47,8 @@ int prefork_start(struct prefork *prefork, const struct task_setting *setting, c
 /*
  * prefork_run - start a task whose own variables are `len` bytes, "K=V\0" each.
  *
- * Returns the process id, a child of the caller's; or -1: with errno EAGAIN nothing was started, with another one the
- * task may have been, and is to be ended with all other processes.
+ * Call it while the caller has no child but the waiting bash. Returns the process id, a child of the caller's; or -1:
+ * with errno EAGAIN nothing was started, with EPROTO the task may have been, and is to be ended with all processes.
  */
 pid_t prefork_run(struct prefork *prefork, const char *variables, size_t len, const int fds[3]);
 

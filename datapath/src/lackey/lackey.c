@@ -113,63 +113,12 @@ static int finish(struct lackey *lackey, char path[COREWATCH_PATH])
     return result;
 }
 
-pid_t lackey_run_script(const struct lackey *lackey, uint32_t slot, char **variables, const int fds[3])
-{
-    const char *script = lackey->scripts[slot];
-    const struct plain *plain = &lackey->plain[slot];
-
-    if (!script) {
-        errno = EINVAL;
-        return -1;
-    }
-    int direct = plain->words[0] && lackey->setting.bash_is_five && plain_environment(variables);
-    return task_start(&lackey->setting, script, direct ? plain->words : NULL, variables, fds);
-}
-
-/* Whether a bash that waits for tasks may run the script of a slot in this environment: it would run one as ever. */
-static int may_fork(const struct lackey *lackey, uint32_t slot, char *const *variables)
-{
-    return slot == PASS_SLOT_EXEC && lackey->scripts[slot] && !lackey->plain[slot].words[0] &&
-           lackey->setting.bash_is_five && lackey->setting.reach == TASK_NAMESPACE && plain_environment(variables);
-}
-
-/* Start a bash that waits for tasks, if so many wait that it is worth it. */
-static void prepare_bash(struct lackey *lackey, uint32_t slot)
-{
-    if (lackey->prefork.pid || lackey->queue.count < PREFORK_WORTH || lackey->prefork.losses >= PREFORK_LOSSES)
-        return;
-    char **variables = environment_join(lackey->common, lackey->common_len, NULL, 0);
-    if (variables && may_fork(lackey, slot, variables))
-        prefork_start(&lackey->prefork, &lackey->setting, lackey->scripts[slot], variables);
-}
-
-/* Start the first process of a task; -1 with errno. */
-static pid_t begin(struct lackey *lackey, struct queued *run)
-{
-    prepare_bash(lackey, run->slot);
-    char **variables = environment_join(lackey->common, lackey->common_len, run->environment, run->len);
-
-    if (!variables)
-        return -1;
-    if (lackey->setting.reach == TASK_NAMESPACE)
-        environment_reopen_input(&run->fds[0], variables);
-    if (lackey->piped[run->slot] && outpipes_open(&lackey->outpipes, run->fds + 1) < 0)
-        return -1;
-    if (lackey->prefork.pid && may_fork(lackey, run->slot, variables)) {
-        pid_t pid = prefork_run(&lackey->prefork, run->environment, run->len, run->fds);
-
-        if (pid > 0 || errno != EAGAIN)
-            return pid;
-    }
-    return lackey_run_script(lackey, run->slot, variables, run->fds);
-}
-
 static int start(struct lackey *lackey, struct queued *run)
 {
     lackey->running = run;
     lackey->done = (struct pass_done){.started_ns = now()};
     lackey->usage = (struct task_usage){0};
-    lackey->pid = begin(lackey, run);
+    lackey->pid = lackey_begin(lackey, run);
     int error = errno;
     queued_close(run);
     if (lackey->pid > 0)
@@ -333,7 +282,7 @@ static int handle(struct lackey *lackey, const struct pass_header *header, const
 }
 
 /* Handle one packet. Returns -1 with ENOTCONN when the agent is gone. */
-static int listen_to_agent(struct lackey *lackey)
+static int take_packet(struct lackey *lackey)
 {
     static char payload[PASS_MAX];
     struct pass_header header;
@@ -342,6 +291,24 @@ static int listen_to_agent(struct lackey *lackey)
     ssize_t len = pass_recv(lackey->sock, &header, payload, sizeof payload, fds, &nfds);
 
     return len < 0 ? -1 : handle(lackey, &header, payload, (size_t)len, fds, nfds);
+}
+
+static int says_more(const struct lackey *lackey)
+{
+    struct pollfd more = {.fd = lackey->sock, .events = POLLIN};
+
+    return lackey->queue.count < LACKEY_QUEUE && poll(&more, 1, 0) > 0;
+}
+
+/* Handle all packets that have come: how many tasks wait is known before the next one starts. */
+static int listen_to_agent(struct lackey *lackey)
+{
+    int result;
+
+    do
+        result = take_packet(lackey);
+    while (result == 0 && says_more(lackey));
+    return result;
 }
 
 /* ---- the loop ---- */

@@ -17,17 +17,8 @@ enum { PATIENCE_MS = 5000 }; /* with a bash that starts or forks */
 /* What bash reads before the script; the builtin lies beside it. */
 #define PLACE "/.remora/bin/.prefork.sh"
 
-/* Whether it has ended without taking what it was sent last. */
-static int left_unread(const struct prefork *prefork)
-{
-    int error = 0;
-    socklen_t size = sizeof error;
-
-    return getsockopt(prefork->sock, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == ECONNRESET;
-}
-
 /* The answer of the waiting bash: the process that it has made, or 0: none (it has started, or `*error` says why). -1:
- * it may have made one. */
+ * none that makes sense. */
 static pid_t answer(const struct prefork *prefork, int *error)
 {
     struct pollfd heard = {.fd = prefork->sock, .events = POLLIN};
@@ -38,10 +29,6 @@ static pid_t answer(const struct prefork *prefork, int *error)
     do
         ready = poll(&heard, 1, PATIENCE_MS);
     while (ready < 0 && errno == EINTR);
-    if (ready > 0 && left_unread(prefork)) {
-        *error = ECONNRESET;
-        return 0;
-    }
     if (ready <= 0 || pass_recv(prefork->sock, &header, NULL, 0, &none, &nfds) != 0 || header.type != PASS_BEGUN)
         return -1;
     *error = (int)header.flags;
@@ -53,6 +40,14 @@ static int is_child(pid_t pid)
     siginfo_t unused;
 
     return waitid(P_PID, (id_t)pid, &unused, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+}
+
+/* Whether there is any child, up to those that have ended and were not waited for. */
+static int has_children(void)
+{
+    siginfo_t unused;
+
+    return waitid(P_ALL, 0, &unused, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
 /* Start a bash with `channel` as its standard input; nothing that it says is heard. */
@@ -104,6 +99,15 @@ static int open_both(struct prefork *prefork, int *theirs)
     return 0;
 }
 
+/* End one that is of no use. */
+static void lose(struct prefork *prefork)
+{
+    int losses = prefork->losses + 1;
+
+    prefork_end(prefork);
+    prefork->losses = losses;
+}
+
 int prefork_start(struct prefork *prefork, const struct task_setting *setting, const char *script, char **environment)
 {
     static char variable[] = "BASH_ENV=" PLACE;
@@ -128,19 +132,14 @@ pid_t prefork_run(struct prefork *prefork, const char *variables, size_t len, co
 {
     struct pass_header run = {.type = PASS_RUN};
     int error = 0;
+    pid_t pid = pass_send(prefork->sock, &run, variables, len, fds, 3) < 0 ? -1 : answer(prefork, &error);
 
-    if (pass_send(prefork->sock, &run, variables, len, fds, 3) < 0) {
-        errno = EAGAIN;
-        return -1;
-    }
-    pid_t pid = answer(prefork, &error);
     if (pid > 0 && is_child(pid))
         return pid;
-    if (pid != 0 || !error) {
-        prefork_end(prefork);
-        prefork->losses = PREFORK_LOSSES;
-    }
-    errno = pid == 0 && error ? EAGAIN : EPROTO;
+    int failed = pid == 0 && error; /* to fork: it may be able to, later */
+    if (!failed)
+        lose(prefork);
+    errno = failed || !has_children() ? EAGAIN : EPROTO;
     return -1;
 }
 

@@ -66,23 +66,32 @@ static void a_child_of_ours_is_the_task(void)
     CHECK(waitpid(-1, NULL, 0) < 0 && errno == ECHILD);
 }
 
-static void refused(struct pass_header said)
+/* An answer that makes no sense; `other`: whether there is a child besides. */
+static void refused(struct pass_header said, int other)
 {
+    pid_t child = other ? fork() : 0;
+
+    if (other && child == 0)
+        pause();
     answering(said);
-    CHECK(run() == -1 && errno == EPROTO);
-    CHECK(prefork_pid(&prefork) == 0 && prefork.losses == PREFORK_LOSSES);
+    CHECK(run() == -1 && errno == (other ? EPROTO : EAGAIN));
+    CHECK(prefork_pid(&prefork) == 0 && prefork.losses == 1);
+    if (other)
+        CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
     CHECK(waitpid(-1, NULL, 0) < 0 && errno == ECHILD);
 }
 
 static void what_is_no_child_is_no_task(void)
 {
-    refused((struct pass_header){.type = PASS_BEGUN, .task = 1});
-    refused((struct pass_header){.type = PASS_BEGUN, .task = (uint64_t)getpid()});
-    refused((struct pass_header){.type = PASS_BEGUN, .task = (uint64_t)-1});
-    refused((struct pass_header){.type = PASS_BEGUN, .task = 1ULL << 40});
-    refused((struct pass_header){.type = PASS_BEGUN});
-    refused((struct pass_header){.type = PASS_DONE, .task = 1});
-    refused((struct pass_header){0}); /* it ends instead */
+    for (int other = 0; other < 2; other++) {
+        refused((struct pass_header){.type = PASS_BEGUN, .task = 1}, other);
+        refused((struct pass_header){.type = PASS_BEGUN, .task = (uint64_t)getpid()}, other);
+        refused((struct pass_header){.type = PASS_BEGUN, .task = (uint64_t)-1}, other);
+        refused((struct pass_header){.type = PASS_BEGUN, .task = 1ULL << 40}, other);
+        refused((struct pass_header){.type = PASS_BEGUN}, other);
+        refused((struct pass_header){.type = PASS_DONE, .task = 1}, other);
+        refused((struct pass_header){0}, other); /* it ends instead */
+    }
 }
 
 static void a_fork_that_failed_can_be_tried_otherwise(void)
@@ -93,19 +102,16 @@ static void a_fork_that_failed_can_be_tried_otherwise(void)
     prefork_end(&prefork);
 }
 
-static void one_that_ended_before_it_was_asked_has_started_nothing(void)
+static void one_that_is_stopped_or_has_ended_starts_nothing(void)
 {
     answering((struct pass_header){.type = PASS_BEGUN});
     kill(prefork_pid(&prefork), SIGSTOP);
-    CHECK(waitpid(prefork_pid(&prefork), NULL, WUNTRACED) == prefork_pid(&prefork));
-    if (fork() == 0) {
-        usleep(20000);
-        kill(prefork_pid(&prefork), SIGKILL);
-        _exit(0);
-    }
+    CHECK(run() == -1 && errno == EAGAIN); /* after a while */
+    CHECK(prefork_pid(&prefork) == 0 && waitpid(-1, NULL, 0) < 0 && errno == ECHILD);
+    answering((struct pass_header){.type = PASS_BEGUN});
+    kill(prefork_pid(&prefork), SIGKILL);
     CHECK(run() == -1 && errno == EAGAIN);
-    prefork_end(&prefork);
-    CHECK(waitpid(-1, NULL, 0) > 0);
+    CHECK(prefork_pid(&prefork) == 0);
 }
 
 static void one_that_has_ended_is_lost(void)
@@ -124,7 +130,7 @@ int main(void)
     a_child_of_ours_is_the_task();
     what_is_no_child_is_no_task();
     a_fork_that_failed_can_be_tried_otherwise();
-    one_that_ended_before_it_was_asked_has_started_nothing();
+    one_that_is_stopped_or_has_ended_starts_nothing();
     one_that_has_ended_is_lost();
     return 0;
 }
