@@ -219,9 +219,8 @@ class LocalFirstJobService:
         return await self._recorded_jobs.ask_agent(job, agent, request)
 
     async def runs(self, uuid: str) -> bool:
-        supervisor = self._supervisor()
-        live = supervisor.jobs.by_uuid(uuid) if supervisor else None
-        return not live.done if live else await self._recorded_jobs.runs(uuid)
+        """By the records: a supervisor hears some time later that another work has ended its job."""
+        return await self._recorded_jobs.runs(uuid)
 
     async def _nearest(
         self,

@@ -233,7 +233,7 @@ class Supervisor:
     async def _catch_up(self, live: LiveJob, row: Row) -> None:
         live.inputs = max(live.inputs, row["inputs"])
         live.suspended = bool(row["suspended"])
-        if row["state"] == "done" and not live.done:  # cancelled; its token is valid, and agents run it, until here
+        if row["state"] == "done" and not live.done:  # cancelled; agents run it until here
             live.done = True
             live.wake_watchers()
             self.agent_service.wake()

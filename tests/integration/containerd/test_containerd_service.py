@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -75,7 +76,8 @@ def test_a_job_ends_right_whoever_is_killed(service: Service, victim: str) -> No
         killed = VICTIMS[victim](service.state_dir)
         assert killed
         for pid in killed:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one that was idle may have been ended
+                os.kill(pid, signal.SIGKILL)
         if victim != "containerd":  # without it containers go on
             gate.arrivals(1)
         gate.open()

@@ -13,6 +13,7 @@ from scheduler.model.job import parse_job
 from scheduler.model.wire import LogStream, TaskLogRequest
 from scheduler.supervisor import membership
 from scheduler.supervisor.agents import running_requests
+from scheduler.supervisor.control.cancelling import cancel_named
 from scheduler.supervisor.job_services import LocalFirstJobService
 from scheduler.supervisor.jobs.intake import JobRef
 from tests.integration.supervisor.conftest import living, until_leased
@@ -136,6 +137,19 @@ async def test_with_a_supervisor_at_hand_jobs_of_others_go_by_post(cluster):
             await service.add_inputs(job, [name])
             await service.end_input(job)
             await cluster.done(job)
+
+
+async def test_a_job_is_over_once_that_is_recorded(cluster):
+    """Also if its supervisor does not know yet: the tokens of its tasks open nothing any more."""
+    mine = await cluster.start()
+    service = LocalFirstJobService(cluster.recorded_jobs, lambda: mine)
+    uuid = await service.create_job("jill", parse_job({"phases": [MAP]}))
+    job = JobRef((await cluster.house.row(uuid))["id"], uuid)
+    assert await service.runs(uuid)
+    mine._stop_listening()
+    await cluster.db.write(lambda c: cancel_named(c, job, 0))
+    assert not mine.jobs.by_uuid(uuid).done
+    assert not await service.runs(uuid)
 
 
 async def test_with_a_supervisor_that_was_fenced_everything_goes_by_post(cluster):
