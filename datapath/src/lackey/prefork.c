@@ -35,11 +35,13 @@ static pid_t answer(const struct prefork *prefork, int *error)
     return header.task <= INT32_MAX ? (pid_t)header.task : -1;
 }
 
-static int is_child(pid_t pid)
+/* Whether a process may be a task: a child, and not the waiting bash itself. */
+static int is_task(const struct prefork *prefork, pid_t pid)
 {
     siginfo_t unused;
 
-    return waitid(P_PID, (id_t)pid, &unused, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
+    return pid > 0 && pid != prefork->pid &&
+           waitid(P_PID, (id_t)pid, &unused, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0;
 }
 
 /* Whether there is any child, up to those that have ended and were not waited for. */
@@ -134,7 +136,7 @@ pid_t prefork_run(struct prefork *prefork, const char *variables, size_t len, co
     int error = 0;
     pid_t pid = pass_send(prefork->sock, &run, variables, len, fds, 3) < 0 ? -1 : answer(prefork, &error);
 
-    if (pid > 0 && is_child(pid))
+    if (is_task(prefork, pid))
         return pid;
     int failed = pid == 0 && error; /* to fork: it may be able to, later */
     if (!failed)

@@ -11,6 +11,8 @@
 #include "lackey/prefork.h"
 #include "protocol/pass.h"
 
+enum { OWN = -2 }; /* the number of the child that plays the bash */
+
 static struct prefork prefork;
 
 /* Let a child answer one RUN with this. */
@@ -35,6 +37,8 @@ static void answering(struct pass_header said)
         ssize_t len = pass_recv(pair[1], &run, payload, sizeof payload, fds, &nfds);
         if (len != 4 || memcmp(payload, "A=1", 4) != 0 || nfds != 3 || run.type != PASS_RUN)
             _exit(1);
+        if (said.task == (uint64_t)OWN)
+            said.task = (uint64_t)getpid();
         if (said.type)
             pass_send(pair[1], &said, NULL, 0, NULL, 0);
         else
@@ -86,6 +90,7 @@ static void what_is_no_child_is_no_task(void)
     for (int other = 0; other < 2; other++) {
         refused((struct pass_header){.type = PASS_BEGUN, .task = 1}, other);
         refused((struct pass_header){.type = PASS_BEGUN, .task = (uint64_t)getpid()}, other);
+        refused((struct pass_header){.type = PASS_BEGUN, .task = (uint64_t)OWN}, other);
         refused((struct pass_header){.type = PASS_BEGUN, .task = (uint64_t)-1}, other);
         refused((struct pass_header){.type = PASS_BEGUN, .task = 1ULL << 40}, other);
         refused((struct pass_header){.type = PASS_BEGUN}, other);
