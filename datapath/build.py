@@ -42,7 +42,7 @@ CHECKED_IF_KNOWN = (
     ("-fcf-protection=full", "-mbranch-protection=standard"),
 )
 SEALED = ["-Wl,-z,relro,-z,now,-z,noexecstack"]
-# Into a program that has a C library of its own, whichever that is, and nothing of what our hardening adds.
+# Into the bash of an image, with the C library of that image, which may have nothing of what our hardening calls.
 LOADABLE = [*STRICT, "-O2", "-fPIC", "-fvisibility=hidden", "-fno-stack-protector", "-U_FORTIFY_SOURCE"]
 LINK_LOADABLE = ["-shared", "-nostdlib", *SEALED]
 LINK_STATIC = ["-static-pie", "-Wl,--gc-sections", *SEALED]

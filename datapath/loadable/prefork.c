@@ -6,7 +6,7 @@
  * is what a bash is that has just been started for this task, with its descriptors and variables.
  *
  * What is used of bash is declared here, as its own headers and the manual of loadable builtins have it (bash 5.0 to
- * 5.3). Nothing is linked: bash has its own symbols and those of its C library, whichever that is.
+ * 5.3). Nothing is linked: bash has its own symbols, and those of the C library of its image.
  */
 #include <errno.h>
 #include <sched.h>

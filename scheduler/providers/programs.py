@@ -79,8 +79,7 @@ class Programs:
             if program.name not in NOT_TOOLS:
                 shutil.copy(program, tools)
         shutil.copy(libexec(TERMINAL), tools / SESSION_TOOL)
-        for name in PREFORK:  # where the lackey looks (lackey/prefork.h)
-            shutil.copy(libexec(name), tools / f".{name}")
+        copy_prefork(tools)
         try:
             self._add_commands(isolated)
         except metadata.PackageNotFoundError as missing:
@@ -103,6 +102,12 @@ class Programs:
                 launcher = self.tools / name
                 launcher.write_text(launcher_of(name, target, isolated, packages))
                 launcher.chmod(0o755)
+
+
+def copy_prefork(tools: Path) -> None:
+    """Put what bash loads where the lackey looks for it (`src/lackey/prefork.c`)."""
+    for name in PREFORK:
+        shutil.copy(libexec(name), tools / f".{name}")
 
 
 def installed() -> metadata.Distribution:

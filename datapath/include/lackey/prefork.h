@@ -9,9 +9,8 @@
  * A task cannot tell. The process is a child of the lackey's (CLONE_PARENT) and leads a session, has the task's
  * descriptors and variables, and its own $$, RANDOM and SECONDS. What holds bash back is a builtin of ours
  * (loadable/prefork.c), which bash loads because BASH_ENV names the file that says so (beside the tools), and forgets
- * before the script.
- * A bash that cannot load it ends; then tasks are started as ever. What shows: among the processes of the instance
- * is one more bash, and the arrays PIPESTATUS and BASH_ARGC have an element before the first command.
+ * before the script. A bash that cannot load it ends; then tasks are started as ever. What shows: among the processes
+ * of the instance is one more bash, and the arrays PIPESTATUS and BASH_ARGC have an element before the first command.
  *
  * The waiting bash is a process of the instance's user, so a task may end it, or do worse. What it answers is checked,
  * and it is not waited for long; while no task runs, the lackey sees by its children whether one was started. After a
@@ -29,11 +28,10 @@ enum {
 
 /* Zero at first. */
 struct prefork {
-    int is_open;
-    int sock;     /* to the waiting bash, if open */
-    int children; /* the kernel's list of our children, if open */
+    pid_t pid;    /* of the waiting bash; 0: there is none, or it has ended */
+    int sock;     /* to it, if there is one */
+    int children; /* the kernel's list of our children, likewise */
     int losses;
-    pid_t pid; /* of the waiting bash; 0: there is none, or it has ended */
 };
 
 /*

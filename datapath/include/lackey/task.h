@@ -4,7 +4,8 @@
  * A task consists of all descendants of its first process. In a PID namespace those are
  * all processes but process 1; elsewhere they are all descendants of the subreaper that
  * calls. Either way an orphan becomes a child of the caller. So a task has ended when the
- * caller has no children left, but for a bash that waits for tasks (prefork.h; NULL where there can be none), which is part of no task.
+ * caller has no children left, but for a bash that waits for tasks, which is part of no task
+ * (prefork.h; `prefork` is NULL where there can be none).
  */
 #ifndef REMORA_TASK_H
 #define REMORA_TASK_H
@@ -60,7 +61,8 @@ int task_reap(pid_t first, int *status, struct task_usage *usage, struct prefork
 /*
  * task_end - kill all processes of the task and wait for them.
  *
- * A bash that waits for tasks is killed with them only if they keep making new ones. Returns 1 and `*status` if `first` was among those waited for, else 0.
+ * A bash that waits for tasks is killed with them only if they keep making new ones. Returns 1 and
+ * `*status` if `first` was among those waited for, else 0.
  */
 int task_end(const struct task_setting *setting, pid_t first, int *status, struct task_usage *usage,
              struct prefork *prefork);

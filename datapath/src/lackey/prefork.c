@@ -74,11 +74,8 @@ static void add_variable(char **environment, char *variable)
 
 static void close_both(struct prefork *prefork)
 {
-    if (prefork->is_open) {
-        close(prefork->sock);
-        close(prefork->children);
-    }
-    prefork->is_open = 0;
+    close(prefork->sock);
+    close(prefork->children);
     prefork->pid = 0;
 }
 
@@ -96,7 +93,6 @@ static int open_both(struct prefork *prefork, int *theirs)
         return -1;
     }
     prefork->sock = pair[0];
-    prefork->is_open = 1;
     *theirs = pair[1];
     return 0;
 }
@@ -120,12 +116,14 @@ int prefork_start(struct prefork *prefork, const struct task_setting *setting, c
         return -1;
     }
     add_variable(environment, variable);
-    pid_t pid = start(setting, script, environment, theirs);
+    prefork->pid = start(setting, script, environment, theirs);
     close(theirs);
-    prefork->pid = pid > 0 ? pid : 0;
-    if (pid > 0 && answer(prefork, &error) == 0)
+    if (prefork->pid > 0 && answer(prefork, &error) == 0)
         return 0;
-    prefork_end(prefork);
+    if (prefork->pid > 0)
+        prefork_end(prefork);
+    else
+        close_both(prefork);
     prefork->losses = PREFORK_LOSSES;
     return -1;
 }
@@ -176,7 +174,7 @@ void prefork_end(struct prefork *prefork)
         kill(prefork->pid, SIGKILL);
         while (waitpid(prefork->pid, NULL, 0) < 0 && errno == EINTR)
             ;
+        close_both(prefork);
     }
-    close_both(prefork);
     prefork->losses = 0;
 }

@@ -24,7 +24,7 @@ static void answering(struct pass_header said)
 
     CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
     snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    prefork = (struct prefork){.is_open = 1, .sock = pair[0], .children = open(path, O_RDONLY | O_CLOEXEC)};
+    prefork = (struct prefork){.sock = pair[0], .children = open(path, O_RDONLY | O_CLOEXEC)};
     CHECK(prefork.children >= 0);
     prefork.pid = fork();
     CHECK(prefork.pid >= 0);

@@ -252,7 +252,10 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_waiting_bash_that_does_not_answer_is_given_up(tools: Path) -> None:
     stopped = Preforked(NAMESPACES[0], tools)
-    assert texts(stopped.run(f"[ $MANTA_X ] || {{ {OTHERS % 'STOP'}; }}; echo fine", [{}] + [{"MANTA_X": "1"}] * TASKS))
+    variables = [{}] + [{"MANTA_X": "1"}] * TASKS
+    assert texts(stopped.run(f"[ $MANTA_X ] || {{ {OTHERS % 'STOP'}; }}; echo fine", variables)) == ["fine\n"] * len(
+        variables
+    )
     stopped.close()
 
 

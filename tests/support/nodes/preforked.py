@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from datapath import PREFORK, libexec
+from scheduler.providers.programs import copy_prefork
 from tests.support.eventually import eventually_here
 from tests.support.nodes.lackey_instance import Instance, Mode, Outcome
 from tests.support.nodes.plain_scripts import MARK, Result, result
@@ -21,8 +20,7 @@ NOTHING: Mapping[str, str] = {}
 def tools_in(directory: Path) -> Path:
     """A directory of tools that has only what bash loads."""
     directory.mkdir(mode=0o755)
-    for name in PREFORK:
-        shutil.copy(libexec(name), directory / f".{name}")
+    copy_prefork(directory)
     return directory
 
 

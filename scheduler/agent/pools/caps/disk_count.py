@@ -45,8 +45,8 @@ class DiskCount:
     quick: bool = True
     running: bool = False  # a count is running
     again: TimerHandle | None = None  # counts what ended tasks have left
-    looked: float = -LOOK_EVERY  # event loop time of the last look at free space...
-    bound: Use = field(default_factory=Use)  # ... and the most that the instance may have until the next one
+    bound: Use = field(default_factory=Use)  # the most that the instance may have...
+    bound_until: float = 0.0  # ... until this event loop time
 
     @classmethod
     def begin(cls, directory: Path, now: float) -> DiskCount:
@@ -59,19 +59,20 @@ class DiskCount:
         """
         if now >= self.due:
             return True
-        if now < self.looked + LOOK_EVERY and not self.bound.exceeds(most):
+        if now < self.bound_until and not self.bound.exceeds(most):
             return False
         status = os.statvfs(self.place)
         had = self.use.bytes + max(0, self.free.bytes - status.f_bfree * status.f_frsize)
         files = self.use.inodes + max(0, self.free.inodes - status.f_ffree)
-        self.looked, self.bound = now, Use(had + MEANWHILE.bytes, files + MEANWHILE.inodes)
+        self.bound = Use(had + MEANWHILE.bytes, files + MEANWHILE.inodes)
+        self.bound_until = now + LOOK_EVERY
         return had > most.bytes or files > most.inodes
 
     def counted(self, use: Use, free: Use, began: float, ended: float) -> None:
         self.use, self.free = use, free
         self.quick = ended - began < QUICK_SECONDS
         self.due = ended + max(COUNT_EVERY, COUNT_SHARE * (ended - began))
-        self.looked = -LOOK_EVERY
+        self.bound_until = 0.0
 
 
 def free_at(directory: Path | str) -> Use:
