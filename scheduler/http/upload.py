@@ -27,7 +27,7 @@ from types import TracebackType
 from aiohttp import web
 
 from scheduler.common.disk_reserve import sized
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id
 from scheduler.http.body import next_chunk
 from scheduler.model import errors
 from scheduler.model.errors import WireError
@@ -104,7 +104,7 @@ class Upload:
     """One body on its way into a blob. A context manager: a blob that was not `publish`ed is removed at its end."""
 
     def __init__(self, blobs: BlobStore, announced: Announced) -> None:
-        self.blob = new_id()
+        self.blob = new_blob_id()
         self.size = 0
         self._blobs = blobs
         self._announced = announced

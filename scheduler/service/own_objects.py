@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from datapath import libexec
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id
 from scheduler.gateway.context import Context
 from scheduler.gateway.storage.batch import md5_of
 from scheduler.model.naming import SESSION_PROGRAM
@@ -47,7 +47,7 @@ async def _ensure_object(context: Context, path: str, file: Path) -> None:
 
     if not await context.db.write(wanted):
         return
-    new = NewObject(path, new_id(), len(data), md5)
+    new = NewObject(path, new_blob_id(), len(data), md5)
     await context.blobs.store(new.etag, data)
     put = partial(namespace.put_objects, objects=[new], now=context.clock(), by_service=True)
     placed = await context.db.write(put)

@@ -31,7 +31,7 @@ from aiohttp import web
 
 from scheduler.common.disk_reserve import sized
 from scheduler.common.display import compact
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id
 from scheduler.gateway.access import permissions
 from scheduler.gateway.context import Call
 from scheduler.http import role_headers
@@ -141,7 +141,7 @@ def store(blobs: BlobStore, parts: Sequence[Part]) -> list[str]:
 
     On failure no blob stays. Raises WireError, OSError.
     """
-    ids = [new_id() for _ in parts]
+    ids = [new_blob_id() for _ in parts]
     try:
         for part, blob in zip(parts, ids, strict=True):
             if part.body:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id
 from scheduler.model import names, naming
 from scheduler.model.errors import WireError
 from scheduler.objects import namespace
@@ -125,7 +125,7 @@ def _lines(rows: Iterable[Row], line: Callable[[str], str]) -> bytes:
 
 
 def _described(live: LiveJob, name: str, content_type: str, body: bytes) -> NewObject:
-    return _named(live, name, content_type, new_id(), len(body), hashlib.md5(body, usedforsecurity=False).digest())
+    return _named(live, name, content_type, new_blob_id(), len(body), hashlib.md5(body, usedforsecurity=False).digest())
 
 
 def _named(live: LiveJob, name: str, content_type: str, blob: str, size: int, md5: bytes) -> NewObject:
@@ -169,7 +169,7 @@ async def _written(
             await _append(fd, chunk)
             size += len(chunk)
             digest.update(chunk)
-        blob = new_id()
+        blob = new_blob_id()
         if size:
             blobs.publish(fd, blob)
     finally:

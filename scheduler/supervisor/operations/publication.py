@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id
 from scheduler.engine.operations.status import Event
 from scheduler.model import names, naming
 from scheduler.model.errors import WireError
@@ -88,7 +88,7 @@ def _publish(c: Connection, live: LiveJob, operation: Operation, now: int) -> li
 def _publish_object(c: Connection, live: LiveJob, path: str, stage: int, now: int) -> list[str]:
     rows = c.all("staged_of", job=live.id, stage=stage, limit=2)
     assert len(rows) <= 1, "one task makes one object"
-    new = NewObject(path, new_id(), 0, EMPTY_MD5)
+    new = NewObject(path, new_blob_id(), 0, EMPTY_MD5)
     if rows:
         found = rows[0]
         kept = json.loads(found["headers"])

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id, new_id
 from scheduler.engine.availability import Availability
 from scheduler.model.operations.document import Operation
 from scheduler.model.operations.stage import BORDERS, Reads
@@ -86,7 +86,7 @@ def borders(c: Connection, live: LiveJob, operation: Operation) -> Asset:
     """
     sample = next(number for number, stage in enumerate(operation.stages) if stage.reads is Reads.BLOCKS)
     rows = c.all("staged_of", job=live.id, stage=sample, limit=1)
-    blob = BlobRef(id=new_id(), size=0, md5=EMPTY_MD5)
+    blob = BlobRef(id=new_blob_id(), size=0, md5=EMPTY_MD5)
     if rows:
         blob = BlobRef(id=rows[0]["blob"], size=rows[0]["size"], md5=rows[0]["md5"])
     return Asset(name=BORDERS, blob=blob)
