@@ -29,6 +29,7 @@ from functools import partial
 from pathlib import Path
 
 from datapath import blobfile, spool
+from datapath.blobfile import Kept
 from scheduler.common.disk_reserve import Space, space_at
 from scheduler.common.gathering import Gathered
 from scheduler.common.ids import new_id
@@ -46,6 +47,8 @@ NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 MODE = 0o444
 # The errors of copy_file_range for two files that it cannot serve.
 CANNOT_COPY = (errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+# The errors of a link to a file of another file system.
+ELSEWHERE = (errno.EXDEV, errno.EOPNOTSUPP)
 # Somewhat more than the kernel's lease-break-time; and the time between tries.
 LEASED_SECONDS = 60.0
 LEASED_PAUSE = 0.1
@@ -109,9 +112,28 @@ class BlobStore:
         try:
             self._in_shard(blob, lambda name: blobfile.publish(fd, self._root_fd, name, MODE))
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EOPNOTSUPP):
+            if error.errno not in ELSEWHERE:
                 raise
             self._publish_copy(fd, blob)
+
+    def keep(self, fd: int, blob: str, hashed: bool) -> Kept | None:
+        """Seal, hash and publish the small file behind `fd`. Raises OSError.
+
+        None: that takes more than a few system calls. It is large, may still be written to, or has to be copied.
+        """
+        if not self.nameless:
+            return None
+        name = name_of(blob)
+        try:
+            try:
+                return blobfile.keep(fd, self._root_fd, name, MODE, hashed)
+            except FileNotFoundError:
+                self._make_shard(name)
+                return blobfile.keep(fd, self._root_fd, name, MODE, hashed)
+        except OSError as error:
+            if error.errno not in ELSEWHERE:
+                raise
+            return None
 
     def _in_shard(self, blob: str, put: Callable[[str], None]) -> None:
         """Have `put` give a file the name of a blob, once there is a directory for it."""
@@ -119,9 +141,12 @@ class BlobStore:
         try:
             put(name)
         except FileNotFoundError:
-            with contextlib.suppress(FileExistsError):  # another process publishes there, too
-                os.mkdir(os.path.dirname(name), 0o711, dir_fd=self._root_fd)
+            self._make_shard(name)
             put(name)
+
+    def _make_shard(self, name: str) -> None:
+        with contextlib.suppress(FileExistsError):  # another process publishes there, too
+            os.mkdir(os.path.dirname(name), 0o711, dir_fd=self._root_fd)
 
     def _publish_copy(self, fd: int, blob: str) -> None:
         copy = self.create()

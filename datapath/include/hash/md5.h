@@ -1,5 +1,5 @@
 /*
- * md5 - the first 32 bits of the MD5 of many short keys at once, for routing.
+ * md5 - the first 32 bits of the MD5 of many short keys at once, for routing; and the MD5 of a small file.
  *
  * One MD5 is a chain of 64 steps, each waiting for the one before, so a core computing
  * one is mostly idle. Keys, however, come by the hundred and do not depend on each other.
@@ -19,6 +19,7 @@
 #include "hash/hash_key.h"
 
 enum { MD5_SHORT = 55 }; /* a block of 64 bytes, less one bit of padding and 8 bytes of length */
+enum { MD5_SIZE = 16 };  /* bytes of a digest */
 
 /* cffi begin */
 /*
@@ -32,5 +33,8 @@ void md5_first(const struct hash_key *keys, size_t n, uint32_t *first);
 /* md5_first_in - the same in `lanes` lanes: 1, 4, 8 or 16. Returns 0, or -1 if this machine has no such vectors. */
 int md5_first_in(unsigned lanes, const struct hash_key *keys, size_t n, uint32_t *first);
 /* cffi end */
+
+/* md5_digest - the MD5 of `len` bytes. */
+void md5_digest(const unsigned char *data, size_t len, unsigned char digest[MD5_SIZE]);
 
 #endif

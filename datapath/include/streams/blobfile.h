@@ -10,13 +10,16 @@
 #ifndef REMORA_BLOBFILE_H
 #define REMORA_BLOBFILE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* cffi begin */
 enum blobfile_seal {
     BLOBFILE_SEALED, /* no process can write to the file any more */
-    BLOBFILE_SHARED  /* a process may have it open for writing: it has to be copied */
+    BLOBFILE_SHARED, /* a process may have it open for writing: it has to be copied */
+    BLOBFILE_LARGE   /* it has more than BLOBFILE_SMALL bytes, and was not kept for that */
 };
+
 
 /*
  * blobfile_create - a descriptor, for reading and writing, of a new file without a name on the file system of `dir`.
@@ -42,6 +45,28 @@ int blobfile_empty(int fd);
  * The kernel grants a read lease only on a file that no process has open for writing, which is how this is known.
  */
 int blobfile_seal(int fd, uint64_t *size);
+
+enum { BLOBFILE_SMALL = 65536 };
+
+struct blobfile_kept {
+    uint64_t size;
+    unsigned char md5[16]; /* if it was to be hashed */
+};
+
+/*
+ * blobfile_keep - seal a small file, hash it if `hashed`, and publish it: all that most outputs need.
+ *
+ * An empty file gets no name, nor does one of which BLOBFILE_SHARED or BLOBFILE_LARGE is returned.
+ */
+int blobfile_keep(int fd, int dir, const char *name, unsigned mode, int hashed, struct blobfile_kept *kept);
+
+struct blobfile_total {
+    uint64_t size; /* bytes */
+    uint64_t disk; /* bytes on disk */
+};
+
+/* blobfile_total - the totals over `n` files. Returns 0. */
+int blobfile_total(const int *fds, size_t n, struct blobfile_total *total);
 
 /* blobfile_link - give the file behind `fd` the name `name` below `dir`. Returns 0. */
 int blobfile_link(int fd, int dir, const char *name);

@@ -64,14 +64,17 @@ static void block_at(uint32_t state[4], const unsigned char *data)
     block(state, words);
 }
 
-/* Hash one key of any length. */
-static uint32_t first_alone(const unsigned char *data, size_t len)
+/* Hash bytes of any number; `state` becomes the words of their digest. */
+static void whole(const unsigned char *data, size_t len, uint32_t state[4])
 {
-    uint32_t state[4] = {MD5_A, MD5_B, MD5_C, MD5_D};
     uint32_t words[32] = {0};
     size_t rest = len % 64;
     size_t blocks = rest <= MD5_SHORT ? 1 : 2;
 
+    state[0] = MD5_A;
+    state[1] = MD5_B;
+    state[2] = MD5_C;
+    state[3] = MD5_D;
     for (size_t i = 0; i + 64 <= len; i += 64)
         block_at(state, data + i);
     for (size_t i = 0; i < rest; i++)
@@ -81,7 +84,23 @@ static uint32_t first_alone(const unsigned char *data, size_t len)
     words[16 * blocks - 1] = (uint32_t)((uint64_t)len >> 29);
     for (size_t i = 0; i < blocks; i++)
         block(state, words + 16 * i);
+}
+
+static uint32_t first_alone(const unsigned char *data, size_t len)
+{
+    uint32_t state[4];
+
+    whole(data, len, state);
     return __builtin_bswap32(state[0]);
+}
+
+void md5_digest(const unsigned char *data, size_t len, unsigned char digest[MD5_SIZE])
+{
+    uint32_t state[4];
+
+    whole(data, len, state);
+    for (size_t i = 0; i < MD5_SIZE; i++)
+        digest[i] = (unsigned char)(state[i / 4] >> 8 * (i % 4));
 }
 
 static unsigned best_lanes(void)

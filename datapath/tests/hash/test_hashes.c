@@ -30,6 +30,12 @@ static void md5_gives_the_published_digests(void)
 
     md5_first(known, 3, first);
     CHECK(first[0] == 0xd41d8cd9 && first[1] == 0x0cc175b9 && first[2] == 0xacbd18db);
+    static const unsigned char of_foo[] = {
+        0xac, 0xbd, 0x18, 0xdb, 0x4c, 0xc2, 0xf8, 0x5c, 0xed, 0xef, 0x65, 0x4f, 0xcc, 0xc4, 0xa4, 0xd8};
+    unsigned char digest[MD5_SIZE];
+
+    md5_digest((const unsigned char *)"foo", 3, digest);
+    CHECK(memcmp(digest, of_foo, MD5_SIZE) == 0);
 }
 
 static void md5_is_the_same_in_all_lanes_and_for_any_number_of_keys(void)

@@ -95,6 +95,49 @@ static void a_file_that_another_may_write_is_told(int dir)
     CHECK(close(kept) == 0 && blobfile_seal(fd, &size) == BLOBFILE_SEALED && close(fd) == 0);
 }
 
+static void a_small_file_is_kept_in_one_call(int dir)
+{
+    static const unsigned char of_text[] = {
+        0x1c, 0xb2, 0x51, 0xec, 0x0d, 0x56, 0x8d, 0xe6, 0xa9, 0x29, 0xb5, 0x20, 0xc4, 0xae, 0xd8, 0xd1};
+    struct blobfile_kept kept;
+    int fd = written(dir, "text");
+    int other = dup(fd);
+
+    CHECK(blobfile_keep(fd, dir, "kept", 0444, 1, &kept) == BLOBFILE_SHARED);
+    CHECK(faccessat(dir, "kept", F_OK, 0) < 0 && close(other) == 0);
+    CHECK(blobfile_keep(fd, dir, "no/kept", 0444, 1, &kept) < 0 && errno == ENOENT);
+    CHECK(blobfile_keep(fd, dir, "kept", 0444, 1, &kept) == BLOBFILE_SEALED && kept.size == 4);
+    CHECK(memcmp(kept.md5, of_text, sizeof of_text) == 0 && mode_of(fd) == 0444);
+    CHECK(pwrite(fd, "x", 1, 0) < 0 && errno == EBADF && close(fd) == 0);
+    int found = blobfile_open(dir, "kept");
+
+    CHECK(found >= 0 && holds(found, "text") && close(found) == 0);
+}
+
+static void an_empty_or_a_large_file_gets_no_name_by_that(int dir)
+{
+    struct blobfile_kept kept;
+    int fd = written(dir, "");
+
+    CHECK(blobfile_keep(fd, dir, "none", 0444, 1, &kept) == BLOBFILE_SEALED && kept.size == 0);
+    CHECK(ftruncate(fd, BLOBFILE_SMALL + 1) == 0);
+    CHECK(blobfile_keep(fd, dir, "none", 0444, 1, &kept) == BLOBFILE_LARGE && pwrite(fd, "x", 1, 0) == 1);
+    CHECK(faccessat(dir, "none", F_OK, 0) < 0 && ftruncate(fd, BLOBFILE_SMALL) == 0);
+    CHECK(blobfile_keep(fd, dir, "most", 0444, 0, &kept) == BLOBFILE_SEALED && kept.size == BLOBFILE_SMALL);
+    CHECK(close(fd) == 0 && blobfile_keep(fd, dir, "none", 0444, 1, &kept) < 0 && errno == EBADF);
+}
+
+static void bytes_and_space_of_files_are_added_up(int dir)
+{
+    int fds[] = {written(dir, "text"), written(dir, "words"), written(dir, "")};
+    struct blobfile_total total;
+
+    CHECK(blobfile_total(fds, 3, &total) == 0 && total.size == 9 && total.disk % 512 == 0);
+    CHECK(blobfile_total(fds, 0, &total) == 0 && total.size == 0 && total.disk == 0);
+    CHECK(close(fds[0]) == 0 && close(fds[1]) == 0 && close(fds[2]) == 0);
+    CHECK(blobfile_total(fds, 3, &total) < 0 && errno == EBADF);
+}
+
 static void an_emptied_file_begins_anew(int dir)
 {
     int fd = written(dir, "text");
@@ -153,12 +196,15 @@ static void a_name_is_given_by_any_user(int dir)
 
 int main(void)
 {
-    static const char *const NAMES[] = {"mode", "sealed", "name", "other", "theirs", NULL};
+    static const char *const NAMES[] = {"mode", "sealed", "name", "other", "theirs", "kept", "most", NULL};
     int dir = directory();
 
     a_file_has_the_mode_that_was_asked_for(dir);
     a_sealed_file_is_the_same_and_is_only_read(dir);
     a_file_that_another_may_write_is_told(dir);
+    a_small_file_is_kept_in_one_call(dir);
+    an_empty_or_a_large_file_gets_no_name_by_that(dir);
+    bytes_and_space_of_files_are_added_up(dir);
     an_emptied_file_begins_anew(dir);
     a_blob_is_opened_unless_it_is_leased(dir);
     a_name_is_given_once_and_where_there_is_a_directory(dir);

@@ -11,8 +11,9 @@ import asyncio
 import os
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from datapath import blobfile
+from datapath.blobfile import Totals
 from datapath.passing import Done, DoneFlag
 from scheduler.agent.attempts.corefile import core_signal
 from scheduler.agent.attempts.handed_input import HandedInput
@@ -20,7 +21,7 @@ from scheduler.agent.attempts.input_files import Place, Stamp
 from scheduler.agent.attempts.reducer_input import ReducerInput
 from scheduler.agent.attempts.running_digest import RunningDigest
 from scheduler.agent.attempts.verdict import OK, Ending, Stop, Verdict, judge
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id
 from scheduler.model.errors import JobErrorCode, WireError
 from scheduler.model.wire import MAX_OUTPUTS, AttemptId, BlobRef, Outcome, PoolSpec, TaskLease, Usage
 
@@ -41,7 +42,7 @@ class Emitted:
     reducer: int | None = None
     named: bool = False
     headers: dict[str, str] = field(default_factory=dict)
-    blob: str = field(default_factory=new_id)
+    blob: str = field(default_factory=new_blob_id)
     md5: str | None = None  # base64, if already known; the task never had the file
     kept: BlobRef | None = None
     disk: int = 0  # bytes on disk of `kept`
@@ -50,23 +51,6 @@ class Emitted:
     def weight(self) -> int:
         """Bytes that this output adds to a report, beyond what every output takes."""
         return len(self.name.encode("utf-8", "replace")) + sum(len(k) + len(v) for k, v in self.headers.items())
-
-
-class Totals(NamedTuple):
-    """Totals over some files: bytes, and bytes on disk."""
-
-    size: int
-    disk: int
-
-
-def totals_of(fds: Iterable[int]) -> Totals:
-    """The totals over open files."""
-    size = disk = 0
-    for fd in fds:
-        status = os.fstat(fd)
-        size += status.st_size
-        disk += status.st_blocks * 512
-    return Totals(size, disk)
 
 
 @dataclass(slots=True, eq=False)
@@ -87,7 +71,7 @@ class Attempt:
     kept_bytes: int = 0  # bytes in outputs that are blobs already...
     kept_disk: int = 0  # ... and on disk
     open_grants: set[int] = field(default_factory=set)  # files that tools write into and have not committed
-    granted_less: asyncio.Event = field(default_factory=asyncio.Event)  # set whenever files are no longer granted
+    granted_less: asyncio.Event | None = None  # set when files are no longer granted, if a tool waits for that
     uncaptured: bool = False  # a tool emitted something: stdout is dropped
     stop: Stop | None = None
     instance: str | None = None  # the instance's name in reports
@@ -142,8 +126,15 @@ class Attempt:
         """Withdraw granted files; returns those that were still granted, which the caller owns from here on."""
         mine = [fd for fd in fds if fd in self.open_grants]
         self.open_grants.difference_update(mine)
-        self.granted_less.set()
+        if self.granted_less is not None:
+            self.granted_less.set()
         return mine
+
+    async def fewer_grants(self) -> None:
+        """Return once files are no longer granted, or the attempt has ended."""
+        self.granted_less = self.granted_less or asyncio.Event()
+        self.granted_less.clear()
+        await self.granted_less.wait()
 
     def hash_meanwhile(self) -> Coroutine[None, None, None]:
         """Begin to hash what is printed (into a pipe); it goes on as long as what is returned is awaited."""
@@ -157,18 +148,18 @@ class Attempt:
 
     def written(self) -> int:
         """Bytes on disk of all that it has written."""
-        return self.kept_disk + self._totals().disk
+        return self.kept_disk + (self.final or self._totals()).disk
 
     def size(self) -> int:
         """Bytes that it has written."""
-        return self.kept_bytes + self._totals().size
+        return self.kept_bytes + (self.final or self._totals()).size
 
     def ended(self) -> None:
         """Record that the attempt is over: its files are examined once more, and not for each question about them."""
         self.final = self._totals()
 
     def _totals(self) -> Totals:
-        return self.final or totals_of(self.files())
+        return blobfile.total(self.files())
 
     def empty(self) -> list[str]:
         """Drop all that it has written, but for the beginning of stderr; returns the blobs that were made of it."""

@@ -19,14 +19,14 @@ import os
 
 from datapath import blobfile
 from scheduler.agent.blobs.stores import Stores
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id
 from scheduler.model.wire import BlobRef
 from scheduler.objects.blobs import CHUNK, EMPTY_MD5, BlobStore, copy_file
 
 # Mode of a task's files: while a task runs it may open its own stdout again, even if that was not foreseen
 # (`reopening`), though it is not the owner.
 WRITABLE = 0o622
-MAX_SPARE = 64
+MAX_SPARE = 128
 
 
 class Scratch:
@@ -59,6 +59,16 @@ class Scratch:
             os.close(self._spare.pop())
 
 
+def keep(stores: Stores, fd: int, final: bool, blob: str, hashed: bool = True) -> BlobRef | None:
+    """Seal and publish the file behind `fd` as `publish` does, if that is quick; else None. Raises OSError."""
+    kept = stores.home(final).keep(fd, blob, final and hashed)
+    if kept is None:
+        return None
+    if kept.size == 0:
+        return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
+    return BlobRef(id=blob, size=kept.size, md5=kept.md5, node=stores.node_of(final))
+
+
 def publish(
     stores: Stores,
     fd: int,
@@ -73,7 +83,7 @@ def publish(
     `final`: the blob may become an object, and is copied if it is not in the object store. `hashed`: the whole file is
     read for its MD5 then, unless that is given. So call it in a thread if the file is large.
     """
-    blob = blob or new_id()
+    blob = blob or new_blob_id()
     if size == 0:
         return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
     if final and hashed and md5 is None:

@@ -5,8 +5,8 @@ Example: each process of an instance has MANTA_JOB_ID, and each of a map task ha
 
 from __future__ import annotations
 
+from scheduler.agent.attempts import output_names
 from scheduler.agent.attempts.input_files import Place
-from scheduler.agent.attempts.output_names import Names
 from scheduler.model.wire import PoolSpec, TaskLease
 from scheduler.providers import View
 
@@ -41,7 +41,7 @@ def task_environment(
     spec: PoolSpec, lease: TaskLease, place: Place | None, view: View, init: bool = False
 ) -> dict[str, str]:
     """Environment variables of one task, or of the init script on its behalf, besides `common_environment`."""
-    result = {"MANTA_OUTPUT_BASE": Names(spec, lease).output_base}
+    result = {"MANTA_OUTPUT_BASE": output_names.output_base(spec, lease)}
     if spec.operation is not None:
         result |= {"MANTA_JOB_TYPE": spec.operation}
     if init:

@@ -13,12 +13,11 @@ has to wait (`BusyError`); a stale directory is removed.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from datapath import blobfile
 from scheduler.model import names
@@ -44,8 +43,7 @@ class BusyError(Exception):
     """The name is in use by a task that has not ended; try again when the instance is idle."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The place of an object in the file system: `path` begins with a slash, below the directory of inputs."""
 
     path: str
@@ -116,8 +114,10 @@ class Inputs:
         if users > 1:
             self._users[path] = (name, users - 1)
             return
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(self.root + path)
+        except FileNotFoundError:
+            return
 
     def _make(self, path: str, fd: int | None) -> None:
         directory = path.rpartition("/")[0]

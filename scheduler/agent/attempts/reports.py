@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from datapath import shuffle_file
 from datapath.passing import Done
 from datapath.shuffle_file import NotAShuffleFileError
-from scheduler.agent.attempts import capture
+from scheduler.agent.attempts import capture, output_names
 from scheduler.agent.attempts.attempt import Attempt, Emitted
-from scheduler.agent.attempts.output_names import Names
 from scheduler.agent.attempts.running_digest import RunningDigest
 from scheduler.agent.attempts.verdict import OK, Stop, Verdict
 from scheduler.agent.blobs.stores import Stores
+from scheduler.common.ids import new_blob_id
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, PoolSpec, SavedFile, TaskLease, Usage
 from scheduler.objects.blobs import copy_file
@@ -45,10 +45,10 @@ class Reporter:
 
     def is_heavy(self, attempt: Attempt, verdict: Verdict) -> bool:
         """Whether `report` takes longer than the event loop should wait: it may hash or copy all that was written."""
-        if self.stores.moves(self.spec.last or verdict.outcome is Outcome.FAILED, self.spec.last) and attempt.size():
+        size, last = attempt.size(), self.spec.last
+        if size > HEAVY_BYTES or len(attempt.emitted) > HEAVY_COUNT or self.spec.divides or attempt.core is not None:
             return True
-        many = len(attempt.emitted) > HEAVY_COUNT or attempt.size() > HEAVY_BYTES
-        return many or self.spec.divides or attempt.core is not None
+        return size > 0 and self.stores.moves(last or verdict.outcome is Outcome.FAILED, last)
 
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """Publish the outputs that are kept, drop the rest.
@@ -62,18 +62,19 @@ class Reporter:
         usage = self.usage(attempt, done)
         if attempt.stop is Stop.FULL:  # before anything is published
             self.empty(attempt)
-        names = Names(self.spec, attempt.lease)
         outputs: list[OutputRecord] = []
         stdout = stderr = core = None
         if kept:
             outputs = [self._publish(output, verdict) for output in attempt.emitted]
             if self._is_captured(attempt):
-                stdout = self._stdout(attempt, names, verdict)
+                stdout = self._stdout(attempt, verdict)
                 outputs.append(stdout)
         if failed or (kept and self._prints(attempt)):
-            stderr = SavedFile(name=names.stderr, blob=self._blob(attempt.stderr, True))
+            stderr = SavedFile(
+                name=output_names.stderr(self.spec, attempt.lease), blob=self._blob(attempt.stderr, True)
+            )
         if failed:
-            core = self._core(attempt, done, names)
+            core = self._core(attempt, done)
         self.release(attempt, is_blob(stdout), is_blob(stderr), keep_outputs=kept)
         return AttemptReport(
             instance=attempt.instance,
@@ -181,11 +182,10 @@ class Reporter:
         self.stores.own.discard([blob.id])
         return moved
 
-    def _stdout(self, attempt: Attempt, names: Names, verdict: Verdict) -> OutputRecord:
+    def _stdout(self, attempt: Attempt, verdict: Verdict) -> OutputRecord:
         final, hashed = self.spec.last or verdict.outcome is Outcome.FAILED, self._is_hashed(False, verdict)
-        return OutputRecord(
-            name=names.stdout, blob=self._blob(attempt.stdout, final, hashed=hashed, digest=attempt.digest)
-        )
+        blob = self._blob(attempt.stdout, final, hashed=hashed, digest=attempt.digest)
+        return OutputRecord(name=output_names.stdout(self.spec, attempt.lease), blob=blob)
 
     def _is_hashed(self, named: bool, verdict: Verdict) -> bool:
         """Whether a final output needs an MD5: it becomes an object, and is not only read by the next stage."""
@@ -199,20 +199,23 @@ class Reporter:
         hashed: bool = True,
         digest: RunningDigest | None = None,
     ) -> BlobRef:
+        blob = blob or new_blob_id()
+        if digest is None and (kept := capture.keep(self.stores, fd, final, blob, hashed)) is not None:
+            return kept
         md5, size = None, os.fstat(fd).st_size
         if size:
             size, is_same = capture.seal(self.stores.born(final), fd)
             md5 = digest.finish(size) if digest is not None and is_same else None
         return capture.publish(self.stores, fd, size, final, blob, md5, hashed)
 
-    def _core(self, attempt: Attempt, done: Done, names: Names) -> SavedFile | None:
+    def _core(self, attempt: Attempt, done: Done) -> SavedFile | None:
         """Copy the task's core file into a blob that the task cannot reach."""
         if attempt.core is None:
             return None
         target = self.stores.born(True).create()
         try:
             copy_file(attempt.core, target, self.disk_bytes)
-            return SavedFile(name=names.core(done.program), blob=self._blob(target, True))
+            return SavedFile(name=output_names.core(self.spec, done.program), blob=self._blob(target, True))
         finally:
             os.close(target)
 
@@ -245,7 +248,7 @@ def failed_report(report: AttemptReport, message: str, code: JobErrorCode = JobE
 
 def clock_us(monotonic_ns: int) -> int:
     """A moment of CLOCK_MONOTONIC as µs since the agent's start, the clock of reports."""
-    return max(0, monotonic_ns - STARTED_NS) // 1000
+    return (monotonic_ns - STARTED_NS) // 1000 if monotonic_ns > STARTED_NS else 0
 
 
 def missing_of(blob: BlobRef | None) -> list[str]:

@@ -92,7 +92,7 @@ class Stores:
 
     def moves(self, final: bool, expected: bool) -> bool:
         """Whether a file that was `expected` to be an object, or not, is copied when it is published."""
-        return self.home(final) is not self.born(expected)
+        return self.own is not self.objects and self.home(final) is not self.born(expected)
 
     def node_of(self, final: bool) -> str | None:
         """The node that a `BlobRef` to it names."""

@@ -65,12 +65,12 @@ class Conclusion:
         self._pace = pace
         self._spawn = spawn
 
-    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None:
-        """Conclude an attempt that has ended in its instance, now or in the background."""
-        if not attempt.recalled and (space := self._node.pressure.doubts(attempt, done.status)) is not None:
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, now: float) -> None:
+        """Conclude an attempt that has ended in its instance by `now`, at once or in the background."""
+        if not attempt.recalled and (space := self._node.pressure.doubts(attempt, done.status, now)) is not None:
             self._spawn(self._judge(worker, attempt, done, space))
         else:
-            self._take_end(worker, attempt, done)
+            self._take_end(worker, attempt, done, now)
 
     async def _judge(self, worker: Worker, attempt: Attempt, done: Done, space: Space) -> None:
         """Judge an attempt that has ended while the disk was full."""
@@ -78,10 +78,10 @@ class Conclusion:
         if self._pool.closed:
             self._reporter.release(attempt)
             return
-        self._take_end(worker, attempt, done)
+        self._take_end(worker, attempt, done, asyncio.get_running_loop().time())
         self._pool.advance()
 
-    def _take_end(self, worker: Worker, attempt: Attempt, done: Done) -> None:
+    def _take_end(self, worker: Worker, attempt: Attempt, done: Done, now: float) -> None:
         if attempt.init:
             self._pool.init_ended(worker, attempt, done)
         elif attempt.stop is Stop.CANCEL:
@@ -93,7 +93,7 @@ class Conclusion:
         else:
             attempt.before, worker.init_usage = worker.init_usage, None
             self._pace.add((done.ended_ns - done.started_ns) // 1000)
-            self._caps.check_end(worker, attempt, partial(self._conclude, worker, attempt, done))
+            self._caps.check_end(worker, attempt, now, partial(self._conclude, worker, attempt, done))
 
     def _conclude(self, worker: Worker, attempt: Attempt, done: Done, overfull: bool) -> None:
         """Report an attempt that has ended. `overfull`: it left more than its disk cap."""

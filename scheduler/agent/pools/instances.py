@@ -11,7 +11,9 @@ others with its task, unless two are wanted before that.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Iterator
+from heapq import heapify, heappop, heapreplace
 from typing import Protocol
 
 from scheduler.agent.attempts.attempt import Attempt
@@ -63,6 +65,23 @@ class Instances:
                 if (attempt.lease.task, attempt.lease.attempt) == (task, number):
                     return worker, attempt
         return None
+
+    def emptiest(self, ahead: int) -> Iterator[Worker]:
+        """The instance for each next task: the emptiest that may hold one more, none more than `ahead`.
+
+        The caller hands it a task, or gives that up, before it asks for the next.
+        """
+        now = asyncio.get_running_loop().time()
+        able = [(len(worker.handed), worker.number, worker) for worker in self.workers if worker.can_take(ahead, now)]
+        heapify(able)
+        while able:
+            _, number, worker = able[0]
+            yield worker
+            held = len(worker.handed)
+            if not held or (held < ahead and worker.state is State.READY):
+                heapreplace(able, (held, number, worker))
+            else:
+                heappop(able)
 
     def stop(self, attempt: AttemptId, why: Stop) -> bool:
         """Kill an attempt; False if no instance was handed it."""

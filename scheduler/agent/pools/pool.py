@@ -258,13 +258,9 @@ class Pool:
     def fill(self) -> None:
         """Hand waiting tasks to instances, the emptiest first."""
         ahead = 1 if self.spec.blocking else self.pace.ahead()
-        now = asyncio.get_running_loop().time()
-        able = [worker for worker in self.workers if worker.can_take(ahead, now)]
-        while self.queue and able and not self.node.pressure.short:
-            if not self._hand(emptiest := min(able, key=lambda worker: len(worker.handed))):
+        for worker in self._instances.emptiest(ahead) if self.queue else ():
+            if self.node.pressure.short or not self._hand(worker) or not self.queue:
                 return
-            if not emptiest.can_take(ahead, now):
-                able.remove(emptiest)
 
     def _hand(self, worker: Worker) -> bool:
         """Hand the first waiting task (or the init script for it) to a worker; False if it must wait."""

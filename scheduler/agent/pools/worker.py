@@ -60,7 +60,7 @@ class WorkerOwner(Protocol):
 
     @property
     def is_piped(self) -> bool: ...
-    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done) -> None: ...
+    def attempt_ended(self, worker: Worker, attempt: Attempt, done: Done, now: float) -> None: ...
     def settle(self, worker: Worker) -> None: ...
     def worker_lost(self, worker: Worker, running: Attempt | None, waiting: list[Attempt]) -> None: ...
 
@@ -188,9 +188,10 @@ class Worker:
     def read(self) -> None:
         """Read all messages that the lackey has sent so far."""
         heard = ended = False
+        now = self.loop.time()
         try:
             while self.state is not State.DEAD and (message := self.instance.channel.receive()) is not None:
-                self._take(message, looks=not ended)
+                self._take(message, now, looks=not ended)
                 heard, ended = True, ended or message.kind == Kind.DONE
         except BlockingIOError:
             if heard:
@@ -260,7 +261,7 @@ class Worker:
             return False
         return not self.handed or (len(self.handed) < ahead and not self.is_long(now))
 
-    def _take(self, message: Message, looks: bool) -> None:
+    def _take(self, message: Message, now: float, looks: bool) -> None:
         """Take a message. `looks`: at the memory in use, once for all ends that are read together."""
         for fd in message.fds:
             os.close(fd)
@@ -273,10 +274,10 @@ class Worker:
         done = passing.decode_done(message.payload)
         if self.handed:
             following = next(iter(self.handed.values()))
-            following.began = following.began or self.loop.time()
+            following.began = following.began or now
         if done.core:
             self._keep_core(attempt, done.core)
-        if DoneFlag.MEMORY in done.flags:
+        if done.flags and DoneFlag.MEMORY in done.flags:
             self._memory_kills = self.instance.memory_kills()
         if looks:
             attempt.peak_kb = max(attempt.peak_kb, self.instance.memory_peak_kb(done.max_rss_kb))
@@ -285,7 +286,7 @@ class Worker:
         self._inputs.check_unchanged(attempt)
         self._finish(attempt)
         attempt.ended()
-        self.pool.attempt_ended(self, attempt, done)
+        self.pool.attempt_ended(self, attempt, done, now)
 
     def _keep_core(self, attempt: Attempt, path: str) -> None:
         """Open the core file, before the next task can touch it."""

@@ -11,8 +11,8 @@ import time
 
 from aiohttp import web
 
+from scheduler.agent.attempts import output_names
 from scheduler.agent.attempts.attempt import Attempt, Emitted
-from scheduler.agent.attempts.output_names import Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.task_api.publish import emit
 from scheduler.agent.task_api.task_host import TaskHost, no_task, unavailable
@@ -45,7 +45,7 @@ async def emit_body(host: TaskHost, attempt: Attempt, request: web.BaseRequest, 
     role_headers.refuse_roles(request.headers.get("Role", ""))
     role_headers.refuse_tags(request.headers.get("Role-Tag", ""))
     announced, kept = Announced.of(request), accepted_headers(request, path)
-    suggested = path.startswith(Names(host.spec, attempt.lease).output_base)
+    suggested = path.startswith(output_names.output_base(host.spec, attempt.lease))
     check = OutputCheck(job=host.spec.job, name=path, parents=suggested, headers=telling(request.headers))
     try:
         await several(lambda: host.client.check(check))

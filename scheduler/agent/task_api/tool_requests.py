@@ -26,9 +26,8 @@ import re
 
 from datapath import passing
 from datapath.passing import Kind, Message, Open, OpenFlag, OpenKind
-from scheduler.agent.attempts import capture
+from scheduler.agent.attempts import capture, output_names
 from scheduler.agent.attempts.attempt import Attempt, Emitted
-from scheduler.agent.attempts.output_names import Names
 from scheduler.agent.client import UnavailableError, several
 from scheduler.agent.task_api import tool_channel
 from scheduler.agent.task_api.publish import emit, in_thread
@@ -70,7 +69,8 @@ class Tools:
 
     def task_ended(self, attempt: Attempt) -> None:
         """Drop uncommitted files; a tool that waits for its COMMIT finds another task running, or none."""
-        close_all(attempt.take_back(tuple(attempt.open_grants)))
+        if attempt.open_grants:
+            close_all(attempt.take_back(tuple(attempt.open_grants)))
 
     def _listen(self, wanted: bool) -> None:
         if wanted and not self._listening:
@@ -185,7 +185,7 @@ class Request:
         send(self._channel, Kind.OK, name)
 
     def _base(self, attempt: Attempt) -> str:
-        return Names(self._host.spec, attempt.lease).output_base
+        return output_names.output_base(self._host.spec, attempt.lease)
 
     async def _checked_name(self, request: Open) -> str:
         """The normal form of a name that a task chose, if an object may be put there."""
@@ -222,8 +222,7 @@ class Request:
         while self._attempt() is attempt:
             if not attempt.open_grants or len(attempt.open_grants) + count <= MAX_GRANTED:
                 return
-            attempt.granted_less.clear()
-            await attempt.granted_less.wait()
+            await attempt.fewer_grants()
         raise RefusalError("the task is over")
 
     def _offer(self, fds: list[int]) -> None:

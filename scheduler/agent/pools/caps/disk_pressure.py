@@ -130,9 +130,8 @@ class Pressure:
             counts.append(asyncio.to_thread(load_of, of, ended, True))
         return await asyncio.gather(*counts)
 
-    def doubts(self, attempt: Attempt, status: int) -> Space | None:
+    def doubts(self, attempt: Attempt, status: int, now: float) -> Space | None:
         """The free space, if its lack may be why a task ended as it did; else None. Called after every task."""
-        now = asyncio.get_running_loop().time()
         if now < self._ample_until:
             return None
         found = os.statvfs(self._place)

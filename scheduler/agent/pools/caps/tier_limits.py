@@ -78,13 +78,13 @@ class Caps:
         if await self._count_in_thread(worker, running) and running.number in worker.handed:
             worker.stop(running, Stop.DISK)
 
-    def check_end(self, worker: Worker, attempt: Attempt, conclude: Callable[[bool], None]) -> None:
+    def check_end(self, worker: Worker, attempt: Attempt, now: float, conclude: Callable[[bool], None]) -> None:
         """Call `conclude` for a task that has ended, with whether it has left too much on the disk."""
-        now = asyncio.get_running_loop().time()
         if attempt.stop in (Stop.DISK, Stop.FULL):
             conclude(True)
         elif not self._must_count(worker, attempt, now):
-            self._count_later(worker, now)
+            if worker.disk.again is None:
+                self._count_later(worker, now)
             conclude(False)
         elif worker.disk.quick:
             conclude(self._count(worker, attempt.written(), None))
@@ -98,9 +98,7 @@ class Caps:
         return worker.disk.may_exceed(self._most(attempt.written()), now)
 
     def _count_later(self, worker: Worker, now: float) -> None:
-        if worker.disk.again is None:
-            loop = asyncio.get_running_loop()
-            worker.disk.again = loop.call_later(worker.disk.due - now, self._count_again, worker)
+        worker.disk.again = worker.loop.call_later(worker.disk.due - now, self._count_again, worker)
 
     def _count_again(self, worker: Worker) -> None:
         """Count an instance in which nothing will run any more and that was not counted after its last task."""
