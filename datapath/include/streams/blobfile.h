@@ -20,7 +20,6 @@ enum blobfile_seal {
     BLOBFILE_LARGE   /* it has more than BLOBFILE_SMALL bytes, and was not kept for that */
 };
 
-
 /*
  * blobfile_create - a descriptor, for reading and writing, of a new file without a name on the file system of `dir`.
  *
