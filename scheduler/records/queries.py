@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
+PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 HEADING = re.compile(r"^-- (?P<name>[a-z][a-z0-9_]*): .*$", re.MULTILINE)
 
 
@@ -36,6 +37,12 @@ def parse(text: str) -> Iterator[tuple[str, str]]:
         body = text[heading.end() : following.start() if following else len(text)]
         lines = [line for line in body.splitlines() if line.strip() and not line.lstrip().startswith("--")]
         yield heading["name"], "\n".join(lines)
+
+
+def numbered(statement: str, sign: str) -> tuple[str, tuple[str, ...]]:
+    """A statement with its parameters by number (`sign` and the number, from 1), and their names in that order."""
+    names = tuple(dict.fromkeys(PARAMETER.findall(statement)))
+    return PARAMETER.sub(lambda found: f"{sign}{names.index(found[1]) + 1}", statement), names
 
 
 def migrations() -> list[tuple[int, str]]:

@@ -12,6 +12,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
@@ -69,7 +71,8 @@ class SqliteConnection(Connection):
         return row_id
 
     def many(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        self.raw.executemany(self._statements[name], rows)
+        statement, values = positional(self._statements[name])
+        self.raw.executemany(statement, map(values, rows))
 
     def one(self, name: str, /, **parameters: Any) -> Row | None:
         if self._asked and (answer := self._answered(name, parameters)) is not None:
@@ -105,6 +108,16 @@ class SqliteConnection(Connection):
 
     def broken(self) -> bool:
         return not self.raw.in_transaction  # SQLite itself has rolled it back, for instance because the disk is full
+
+
+@cache
+def positional(statement: str) -> tuple[str, Callable[[Mapping[str, Any]], Sequence[Any]]]:
+    """A statement with numbered parameters, and the function that takes their values from a row.
+
+    For rows by the hundred: a name is looked up anew for each row, which takes as long as to bind the value.
+    """
+    text, names = queries.numbered(statement, "?")
+    return text, itemgetter(*names) if len(names) > 1 else lambda row: [row[name] for name in names]
 
 
 class SqliteDatabase(Database):

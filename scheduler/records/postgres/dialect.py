@@ -59,7 +59,6 @@ SCHEMA_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^(\s*(?:ALTER TABLE \w+ ADD COLUMN )?[a-z_0-9]+\s+TEXT)\b", re.MULTILINE), r'\1 COLLATE "C"'),
 )
 
-PARAMETER = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 _KEYS = r"\w+ = :\w+(?: AND \w+ = :\w+)*"
 INSERT = re.compile(
     r"INSERT INTO (?P<into>\w+ \([^)]*\))\s+VALUES \((?P<values>[^()]*)\)"
@@ -103,8 +102,7 @@ def translate(text: str) -> Statement:
     lists = frozenset(re.findall(r"\bjson_each\(:(\w+)\)", text))
     for pattern, replacement in RULES:
         text = pattern.sub(replacement, text)
-    names = tuple(dict.fromkeys(PARAMETER.findall(text)))
-    sql = PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", text)
+    sql, names = queries.numbered(text, "$")
     insert = f"{sql} RETURNING id" if text.startswith("INSERT") else None
     return Statement(sql, names, lists, insert, _rows(text, names))
 
@@ -120,13 +118,13 @@ def _rows(text: str, names: tuple[str, ...]) -> Rows | None:
         return Rows(f"INSERT INTO {match['into']} SELECT {_braced(match['values'])} FROM {source}{rest}", keys)
     if match := UPDATE.match(text):
         where = _braced(match["where"])
-        keys = tuple(PARAMETER.findall(match["where"]))
+        keys = tuple(queries.PARAMETER.findall(match["where"]))
         return Rows(f"UPDATE {match['table']} SET {_braced(match['set'])} FROM {source} WHERE {where}", keys)
     return None
 
 
 def _braced(text: str) -> str:
-    return PARAMETER.sub(r'r."p_\1"', text.replace("{", "{{").replace("}", "}}"))
+    return queries.PARAMETER.sub(r'r."p_\1"', text.replace("{", "{{").replace("}", "}}"))
 
 
 def for_rows(statement: Statement, types: Sequence[str]) -> str:

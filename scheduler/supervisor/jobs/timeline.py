@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scheduler.records.database import Connection, Row
 
@@ -25,8 +25,7 @@ LETTERS = {"committed": "c", "failed": "f"}
 STATES = {letter: state for state, letter in LETTERS.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRun:
+class TaskRun(NamedTuple):
     """A task that has run. Times are ms since the epoch, in this order; `cpu_ms` is its processor time.
 
     `uuid` and `input` may be empty in a timeline from an archive.
@@ -84,7 +83,7 @@ def timeline(c: Connection, row: Row) -> Timeline:
 
 def run_of(row: Row) -> TaskRun:
     """The run of a row of `tasks`."""
-    ran, usage = json.loads(row["ran"]), json.loads(row["usage"])
+    ran, usage = json.loads(f"[{row['ran']},{row['usage']}]")
     cpu_ms = (usage["user_us"] + usage["sys_us"]) // 1000
     where = ran["node"] or "", ran["instance"] or ""
     return TaskRun(

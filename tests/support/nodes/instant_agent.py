@@ -11,7 +11,7 @@ import base64
 from collections.abc import Callable
 
 from scheduler.agent.pools.completion import stopped_report
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id, new_id
 from scheduler.model import naming
 from scheduler.model.wire import (
     AgentState,
@@ -45,7 +45,7 @@ def ok(spec: PoolSpec, task: TaskLease, outputs: int = 1) -> AttemptReport:
     records = []
     for _ in range(outputs):
         name = naming.stdout_name(spec.login, spec.job, task.base, spec.phase, new_id())
-        records.append(OutputRecord(name=name, blob=BlobRef(id=new_id(), size=0, md5=EMPTY_MD5)))
+        records.append(OutputRecord(name=name, blob=BlobRef(id=new_blob_id(), size=0, md5=EMPTY_MD5)))
     return AttemptReport(task=task.task, attempt=task.attempt, outcome=Outcome.OK, outputs=records)
 
 
