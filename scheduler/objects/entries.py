@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from scheduler.records.database import Row
 
@@ -16,8 +15,7 @@ DEFAULT_TYPE = "application/octet-stream"
 DEFAULT_COPIES = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A row of the namespace. Times are ms since the epoch; `md5` is base64; header names are lower case.
 
     For objects `etag` is the id of the blob (which has no file if `size` is 0), `children` is 0.
@@ -46,8 +44,7 @@ class Entry:
         return self.kind == DIRECTORY
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
+class NewObject(NamedTuple):
     """An object about to be named. Its blob is published and durable already, unless `size` is 0."""
 
     path: str
@@ -56,7 +53,7 @@ class NewObject:
     md5: str
     type: str = DEFAULT_TYPE
     copies: int = DEFAULT_COPIES
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 def from_row(row: Row) -> Entry:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler.model import errors, names
@@ -207,7 +207,7 @@ def put_link(c: Connection, source: str, path: str, guard: Guard = anything) -> 
     directory, name = names.split(path)
     if problem := refusal(path, old):
         raise problem
-    link = replace(original, dir=directory, name=name, shared=1)
+    link = original._replace(dir=directory, name=name, shared=1)
     c.run("mark_shared", dir=original.dir, name=original.name)
     return put_entry(c, link, old)
 
@@ -334,7 +334,7 @@ def put_metadata(
         raise errors.not_found(path)
     check_unlocked(c, path)
     kept_type = old.type if old.is_directory or content_type is None else content_type
-    entry = replace(old, headers=headers, type=kept_type, mtime=now)
+    entry = old._replace(headers=headers, type=kept_type, mtime=now)
     row: dict[str, Any] = to_row(entry)
     keys = ("dir", "name", "headers", "type", "mtime")
     c.run("update_metadata", **{key: row[key] for key in keys})

@@ -115,7 +115,7 @@ class Inputs:
             self._users[path] = (name, users - 1)
             return
         try:
-            os.unlink(self.root + path)
+            os.unlink(path[1:], dir_fd=self._root_fd)
         except FileNotFoundError:
             return
 

@@ -263,9 +263,8 @@ def is_blob(saved: OutputRecord | SavedFile | None) -> bool:
 
 def blobs_of(report: AttemptReport) -> list[BlobRef]:
     """All blobs that a report refers to, except empty ones."""
-    blobs = [output.blob for output in report.outputs]
-    blobs += [saved.blob for saved in (report.stderr, report.core) if saved]
-    return [blob for blob in blobs if blob is not None and blob.size]
+    saved = (*report.outputs, report.stderr, report.core)
+    return [each.blob for each in saved if each is not None and each.blob is not None and each.blob.size]
 
 
 def usage_of(attempt: Attempt, done: Done, written: int) -> Usage:

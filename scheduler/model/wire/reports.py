@@ -79,7 +79,7 @@ class AttemptReport(Wire):
     outputs: list[OutputRecord] = Field(default_factory=list, max_length=MAX_OUTPUTS, fail_fast=True)
     stderr: SavedFile | None = None
     core: SavedFile | None = None
-    usage: Usage = Usage()
+    usage: Usage = Field(default_factory=Usage)
     instance: Word | None = None  # the one that the attempt ran in, by its node's name for it
     started_us: Measure | None = None  # by the clock of `ReportRequest.clock_us`; None: nothing was run
     ended_us: Measure | None = None

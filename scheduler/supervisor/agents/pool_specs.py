@@ -68,7 +68,7 @@ def find_assets(c: Connection, owner: str, names: tuple[str, ...]) -> tuple[list
     assets = []
     for name in names:
         answer = found[name]
-        if isinstance(answer, tuple):
+        if not isinstance(answer, Entry):
             status = 403 if answer[0] == JobErrorCode.AUTHORIZATION else 404
             reason = f'error retrieving asset "{name}" (status code {status})'
             return [], f"failed to dispatch task: first of 1 error: {reason}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
 from scheduler.supervisor.jobs import intake
@@ -42,7 +43,7 @@ def dispatch_page(c: Connection, live: LiveJob, now: int) -> tuple[Changes, int]
     found = resolve(c, live.owner, lines)
     for line in lines:
         answer = found[line]
-        if isinstance(answer, tuple):
+        if not isinstance(answer, Entry):
             writer.problem(0, line, line, answer)
         else:
             writer.forward(0, Item.of_entry(answer.path, answer.path, answer))

@@ -11,8 +11,7 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scheduler.common.ids import new_id
 from scheduler.engine import job as engine
@@ -33,8 +32,7 @@ from scheduler.supervisor.jobs.resolve import Problem
 from scheduler.supervisor.jobs.usage import summed
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """An object that enters a phase. `intermediate`: it is deleted once it is consumed.
 
     One that lies on a `node` can be lost with it, and is then recomputed as output number `producer_output` of the

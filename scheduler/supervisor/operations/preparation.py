@@ -72,7 +72,7 @@ def _pin(c: Connection, live: LiveJob, named: Sequence[tuple[str, int]]) -> Prob
             following += c.run("pin_directory", job=live.id, first=following, dir=directory, dictionary=dictionary)
             continue
         answer = found[line]
-        if isinstance(answer, tuple):
+        if not isinstance(answer, Entry):
             return answer
         rows.append({**_row(live.id, following, answer), "dictionary": dictionary})
         following += 1

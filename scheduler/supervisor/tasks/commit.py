@@ -23,7 +23,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from scheduler.engine import availability
 from scheduler.engine.task import (
@@ -233,7 +232,7 @@ class Batch:
         if found.hopeless:
             result = then(result, InputGone(found.hopeless))
         if result.task.state is not TaskState.READY:
-            return replace(verdict, result=result)
+            return verdict._replace(result=result)
         after = verdict.availability
         if row["reducer"] is None:
             after = availability.step(
@@ -244,7 +243,7 @@ class Batch:
             lost = self.c.run("attempt_lost_of_task", task=row["id"]) > 0 or found.lost
         if lost:
             self.changes.recover.add(verdict.live.id)
-        return replace(verdict, result=then(result, InputLost()) if after.is_awaited else result, availability=after)
+        return verdict._replace(result=then(result, InputLost()) if after.is_awaited else result, availability=after)
 
     # Named.
 
@@ -259,7 +258,7 @@ class Batch:
         verdicts = [verdict.without(unnamed) for verdict in judged]
         failed = [new for new, old in zip(verdicts, judged, strict=True) if new is not old]
         paths = frozenset(unnamed | self._name(failed, unnamed))
-        return [replace(verdict, unnamed=paths) for verdict in verdicts]
+        return [verdict._replace(unnamed=paths) for verdict in verdicts]
 
     def _name(self, verdicts: Iterable[Verdict], unnamed: Collection[str]) -> dict[str, WireError]:
         """Name objects, except for paths in `unnamed`; returns why others could not be named, by path."""

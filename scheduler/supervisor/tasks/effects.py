@@ -153,7 +153,7 @@ class Effects:
         self, writer: JobWriter, phase: int, output: OutputRecord, origin: str | None, found: Entry | Problem
     ) -> None:
         """Forward an object that was emitted by name: what the name stands for now (`found`), or the error."""
-        if isinstance(found, tuple):
+        if not isinstance(found, Entry):
             writer.problem(phase, output.name, origin, found)
         else:
             writer.forward(phase, Item.of_entry(found.path, origin, found, output.reducer))

@@ -7,7 +7,7 @@ on which pass has already processed it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from scheduler.engine.availability import AVAILABILITIES, Availability
 from scheduler.engine.task import STATES, Effect, Event, InputGone, Released, Reported, Step, Task, TaskState, step
@@ -22,8 +22,7 @@ from scheduler.supervisor.tasks.outputs import new_object
 LIMITS = frozenset({"DirectoryLimitExceeded", "NotEnoughSpace", "QuotaExceeded"})
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The verdict on one task: its new state, the effects, and the report that caused them.
 
     Outputs of a pipeline get their names with the verdict (`objects`). Those of an operation are staged, and only what
@@ -99,7 +98,7 @@ class Verdict:
     def silent(self) -> Verdict:
         """The verdict, as if the attempt had printed nothing on stderr."""
         assert self.report is not None
-        return replace(self, report=self.report.model_copy(update={"stderr": None}))
+        return self._replace(report=self.report.model_copy(update={"stderr": None}))
 
     def without(self, unnamed: Mapping[str, WireError]) -> Verdict:
         """The verdict on an attempt that succeeded, except that an output could not be named: it has failed.
@@ -115,10 +114,10 @@ class Verdict:
         why, operation = unnamed[lost[0]], self.live.spec.operation
         if operation and operation.suspends_on_limit and why.code in LIMITS and len(lost) == len(objects):
             lost_event = Reported(self.before.attempt, Outcome.LOST, JobErrorCode.INTERNAL, why.message, counted=False)
-            return replace(self, result=step(self.before, lost_event, self.live.policy(self.phase)), limited=True)
+            return self._replace(result=step(self.before, lost_event, self.live.policy(self.phase)), limited=True)
         message = f'cannot save output "{lost[0]}": {why.message}'
         event = Reported(self.before.attempt, Outcome.FAILED, JobErrorCode.INTERNAL, message)
-        return replace(self, result=step(self.before, event, self.live.policy(self.phase)))
+        return self._replace(result=step(self.before, event, self.live.policy(self.phase)))
 
 
 def task_of(row: Row) -> Task:
