@@ -65,11 +65,12 @@ class Reporter:
         outputs: list[OutputRecord] = []
         stdout = stderr = core = None
         if kept:
-            outputs = [self._publish(output, verdict) for output in attempt.emitted]
-            if self._is_captured(attempt):
+            if attempt.emitted:
+                outputs += [self._publish(output, verdict) for output in attempt.emitted]
+            if self.spec.divides or not attempt.uncaptured:  # a shuffle file is an output, whatever a tool has emitted
                 stdout = self._stdout(attempt, verdict)
                 outputs.append(stdout)
-        if failed or (kept and self._prints(attempt)):
+        if failed or (kept and self.spec.operation is not None and self._prints(attempt)):
             stderr = SavedFile(
                 name=output_names.stderr(self.spec, attempt.lease), blob=self._blob(attempt.stderr, True)
             )
@@ -93,10 +94,6 @@ class Reporter:
             reason=verdict.reason,
         )
 
-    def _is_captured(self, attempt: Attempt) -> bool:
-        """Whether what an attempt has printed is an output: a shuffle file is, whatever a tool has emitted."""
-        return self.spec.divides or not attempt.uncaptured
-
     def _divided(self, attempt: Attempt) -> Verdict:
         """The verdict on an attempt that should have printed a shuffle file: it belongs to its task, which may lie."""
         if extra := next((output.name for output in attempt.emitted if not output.named), None):
@@ -112,8 +109,6 @@ class Reporter:
 
     def _prints(self, attempt: Attempt) -> bool:
         """Whether an attempt of an operation has printed on stderr: the beginning is kept, whatever its outcome."""
-        if self.spec.operation is None:
-            return False
         size, most = os.fstat(attempt.stderr).st_size, self.spec.stderr_bytes
         if size > most:
             os.ftruncate(attempt.stderr, most)
