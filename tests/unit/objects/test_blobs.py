@@ -1,10 +1,13 @@
 import asyncio
+import base64
+import hashlib
 import os
+import tempfile
 
 import pytest
 
 from datapath import spool
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id, new_id
 from scheduler.objects.blobs import BlobStore
 
 
@@ -42,6 +45,43 @@ def test_a_blob_is_there_from_its_publication_on(blobs):
 
 def test_a_blob_that_was_never_published_leaves_nothing(blobs):
     os.close(blobs.create())
+    assert everything(blobs) == set()
+
+
+def test_a_small_file_is_sealed_hashed_and_named_at_once(blobs):
+    fd, blob = blobs.create(), new_blob_id()
+    os.write(fd, b"hello")
+    assert blobs.keep(fd, blob, hashed=True) == (5, base64.b64encode(hashlib.md5(b"hello").digest()).decode())
+    assert (blobs.status(blob).st_mode & 0o777, os.pread(fd, 9, 0)) == (0o444, b"hello")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.pwrite(fd, b"x", 0)
+    os.close(fd)
+    fd, other = blobs.create(), new_blob_id()
+    os.write(fd, b"hello")
+    assert blobs.keep(fd, other, hashed=False) == (5, None)
+    os.close(fd)
+    assert everything(blobs) == {blob, other}
+
+
+def test_what_is_no_small_file_of_this_store_alone_is_not_kept_at_once(blobs, tmp_path):
+    """It is large; another process may still write to it; it lies elsewhere; or it has a name to be renamed."""
+    large, shared, empty = blobs.create(), blobs.create(), blobs.create()
+    os.truncate(large, 1 << 20)
+    os.write(shared, b"hello")
+    writer = os.dup(shared)
+    for fd in (large, shared):
+        assert blobs.keep(fd, new_blob_id(), hashed=True) is None
+    os.close(writer)
+    assert blobs.keep(empty, new_blob_id(), hashed=True).size == 0
+    with tempfile.TemporaryFile(dir="/dev/shm") as elsewhere:
+        elsewhere.write(b"hello")
+        elsewhere.flush()
+        away = blobs.root.stat().st_dev != os.fstat(elsewhere.fileno()).st_dev
+        assert not away or blobs.keep(elsewhere.fileno(), new_blob_id(), hashed=True) is None
+    blobs.nameless = False
+    assert blobs.keep(shared, new_blob_id(), hashed=True) is None
+    for fd in (large, shared, empty):
+        os.close(fd)
     assert everything(blobs) == set()
 
 
