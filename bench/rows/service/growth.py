@@ -19,10 +19,9 @@ from bench.rows.jobs import one_object
 from bench.rows.service import supervising
 from bench.setting import Setting
 from cli.client.jobs import Jobs
-from scheduler.common.ids import new_id
+from scheduler.common.ids import new_blob_id
 from scheduler.common.process import collect_seldom
 from scheduler.objects import namespace
-from scheduler.objects.blobs import EMPTY_MD5
 from scheduler.objects.entries import NewObject
 from scheduler.records import accounts
 from scheduler.records.database import open_database
@@ -30,6 +29,7 @@ from scheduler.records.database import open_database
 FLAT = Bar(1.1, at_most=True)
 PAGE = 500
 LOGIN = "jill"
+MD5 = "DMF1ucDxtqgxw5niaXcmYQ=="  # of "a": an object without bytes is in no index of blobs
 
 
 def lines(setting: Setting) -> Iterator[Line]:
@@ -74,7 +74,7 @@ def fill(directory: Path, few: int, many: int) -> tuple[float, float]:
 
         async def put(count: int) -> float:
             pages = [
-                [NewObject(f"/{LOGIN}/stor/{next(number):08}", new_id(), 0, EMPTY_MD5) for _ in range(PAGE)]
+                [NewObject(f"/{LOGIN}/stor/{next(number):08}", new_blob_id(), 1, MD5) for _ in range(PAGE)]
                 for _ in range(count // PAGE)
             ]
             loop = asyncio.get_running_loop()
