@@ -104,12 +104,13 @@ def run(user: User, objects: list[str], load: Load, meter: Meter) -> str:
         user.add(job, *batch)
     meter.show(f"{load.inputs:,} inputs added")
     user.jobs.end_input(job)
-    status = user.wait(job, milestones(meter), PATIENCE)
+    status = user.wait(job, milestones(meter))
     done = time.monotonic()
     expected = {"errors": load.bad, "outputs": load.good, "retries": 0, "tasks": load.good, "tasksDone": load.good}
     assert status["stats"] == expected, status["stats"]
     meter.show(f"done, {load.good / (done - started):.0f} tasks/s")
-    user.wait(job, lambda status: "timeArchiveDone" in status, PATIENCE)
+    while "timeArchiveDone" not in user.jobs.status_or_archive(job):
+        time.sleep(0.1)
     meter.show(f"archived in {time.monotonic() - done:.1f} s")
     return job
 
@@ -151,6 +152,7 @@ def main() -> int:
         try:
             with client(service) as session:
                 user = User(session)
+                user.patience = PATIENCE
                 grown = compare(
                     service, user, Load(options.warm, options.missing), Load(options.inputs, options.missing)
                 )
