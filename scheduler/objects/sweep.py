@@ -14,13 +14,13 @@ in one snapshot: a blob that moves from one name to another meanwhile is seen un
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
 from scheduler.objects.blobs import BlobStore
 from scheduler.records.database import Connection, Database
+from scheduler.records.sqlite_library import sqlite3
 
 PAGE = 5000
 REFERENCES = ("blobs_of_entries", "blobs_of_tasks", "blobs_of_task_inputs", "blobs_of_pins", "blobs_of_staged")

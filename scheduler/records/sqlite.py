@@ -8,7 +8,6 @@ Announcements stay in the process: every `Database` object that has the file ope
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from scheduler.records.database import (
     perform,
 )
 from scheduler.records.listeners import Listeners
+from scheduler.records.sqlite_library import sqlite3
 
 # KiB of pages that a connection caches. The writer needs the same few pages again; readers' are in the page cache.
 WRITER_CACHE = 16384

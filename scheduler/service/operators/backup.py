@@ -20,7 +20,6 @@ import asyncio
 import json
 import os
 import shutil
-import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -35,6 +34,7 @@ from scheduler.objects.sweep import remove_unknown
 from scheduler.objects.verification import PAGE, Reference, reference
 from scheduler.records.database import Connection, Database, DatabaseError, open_database
 from scheduler.records.sqlite import SqliteConnection
+from scheduler.records.sqlite_library import sqlite3
 from scheduler.service.operators import verify as verification
 from scheduler.service.operators.verify import Summary
 from scheduler.service.state import DATABASE, OBJECTS, StateError, require_own
