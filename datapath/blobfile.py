@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from binascii import b2a_base64
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from datapath._core import ffi, lib
 from datapath.passing import os_error
@@ -44,19 +44,23 @@ class Totals(NamedTuple):
 def create(directory: int, mode: int) -> int:
     """A descriptor, for reading and writing, of a new file without a name in a directory, of this very mode."""
     fd: int = lib.blobfile_create(directory, mode)
-    return fd if fd >= 0 else fail()
+    if fd < 0:
+        raise os_error()
+    return fd
 
 
 def open_blob(directory: int, name: str) -> int:
     """A read-only descriptor of a file below a directory. Raises BlockingIOError if the file is leased."""
     fd: int = lib.blobfile_open(directory, name.encode(*ENCODING))
-    return fd if fd >= 0 else fail()
+    if fd < 0:
+        raise os_error()
+    return fd
 
 
 def empty(fd: int) -> None:
     """Make a file empty, and be at its beginning."""
     if lib.blobfile_empty(fd) < 0:
-        fail()
+        raise os_error()
 
 
 def seal(fd: int) -> tuple[int, bool]:
@@ -64,7 +68,7 @@ def seal(fd: int) -> tuple[int, bool]:
     size = ffi.new("uint64_t *")
     state = lib.blobfile_seal(fd, size)
     if state < 0:
-        fail()
+        raise os_error()
     return size[0], state == lib.BLOBFILE_SEALED
 
 
@@ -73,7 +77,7 @@ def keep(fd: int, directory: int, name: str, mode: int, hashed: bool) -> Kept | 
     kept = ffi.new("struct blobfile_kept *")
     state = lib.blobfile_keep(fd, directory, name.encode(*ENCODING), mode, hashed, kept)
     if state < 0:
-        fail()
+        raise os_error()
     if state != lib.BLOBFILE_SEALED:
         return None
     return Kept(kept.size, b2a_base64(ffi.buffer(kept.md5), newline=False).decode() if hashed else None)
@@ -83,22 +87,17 @@ def total(fds: Sequence[int]) -> Totals:
     """The totals over open files."""
     found = ffi.new("struct blobfile_total *")
     if lib.blobfile_total(fds, len(fds), found) < 0:
-        fail()
+        raise os_error()
     return Totals(found.size, found.disk)
 
 
 def link(fd: int, directory: int, name: str) -> None:
     """Give the file behind `fd` a name below a directory."""
     if lib.blobfile_link(fd, directory, name.encode(*ENCODING)) < 0:
-        fail()
+        raise os_error()
 
 
 def publish(fd: int, directory: int, name: str, mode: int) -> None:
     """The same, after its mode has become `mode`."""
     if lib.blobfile_publish(fd, directory, name.encode(*ENCODING), mode) < 0:
-        fail()
-
-
-def fail() -> NoReturn:
-    """Raise the OSError of the call that has failed."""
-    raise os_error()
+        raise os_error()

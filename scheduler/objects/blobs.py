@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from datapath import blobfile, spool
 from datapath.blobfile import Kept
@@ -41,6 +42,7 @@ CHUNK = 1 << 20
 MOST_STORED = 256  # blobs that are written before one flush
 MOST_WAITING = 1 << 20  # callers that share a flush
 Bytes = bytes | memoryview
+T = TypeVar("T")
 # The errors of a file system without nameless files; EISDIR is the answer of an old kernel.
 NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 # Blobs are opened by readers only, of any user: the directory above them decides who gets this far.
@@ -123,30 +125,22 @@ class BlobStore:
         """
         if not self.nameless:
             return None
-        name = name_of(blob)
         try:
-            try:
-                return blobfile.keep(fd, self._root_fd, name, MODE, hashed)
-            except FileNotFoundError:
-                self._make_shard(name)
-                return blobfile.keep(fd, self._root_fd, name, MODE, hashed)
+            return self._in_shard(blob, lambda name: blobfile.keep(fd, self._root_fd, name, MODE, hashed))
         except OSError as error:
             if error.errno not in ELSEWHERE:
                 raise
             return None
 
-    def _in_shard(self, blob: str, put: Callable[[str], None]) -> None:
-        """Have `put` give a file the name of a blob, once there is a directory for it."""
+    def _in_shard(self, blob: str, put: Callable[[str], T]) -> T:
+        """What `put` returns, which gives a file the name of a blob, once there is a directory for it."""
         name = name_of(blob)
         try:
-            put(name)
+            return put(name)
         except FileNotFoundError:
-            self._make_shard(name)
-            put(name)
-
-    def _make_shard(self, name: str) -> None:
-        with contextlib.suppress(FileExistsError):  # another process publishes there, too
-            os.mkdir(os.path.dirname(name), 0o711, dir_fd=self._root_fd)
+            with contextlib.suppress(FileExistsError):  # another process publishes there, too
+                os.mkdir(os.path.dirname(name), 0o711, dir_fd=self._root_fd)
+            return put(name)
 
     def _publish_copy(self, fd: int, blob: str) -> None:
         copy = self.create()

@@ -26,7 +26,7 @@ from scheduler.objects.blobs import CHUNK, EMPTY_MD5, BlobStore, copy_file
 # Mode of a task's files: while a task runs it may open its own stdout again, even if that was not foreseen
 # (`reopening`), though it is not the owner.
 WRITABLE = 0o622
-MAX_SPARE = 128
+MAX_SPARE = 128  # two instances give back so many of short tasks before they take any
 
 
 class Scratch:
@@ -60,12 +60,13 @@ class Scratch:
 
 
 def keep(stores: Stores, fd: int, final: bool, blob: str, hashed: bool = True) -> BlobRef | None:
-    """Seal and publish the file behind `fd` as `publish` does, if that is quick; else None. Raises OSError."""
+    """Seal and publish the file behind `fd` as `publish` does, if it is small; else, or if it is empty, None.
+
+    Raises OSError.
+    """
     kept = stores.home(final).keep(fd, blob, final and hashed)
-    if kept is None:
+    if kept is None or kept.size == 0:
         return None
-    if kept.size == 0:
-        return BlobRef(id=blob, size=0, md5=EMPTY_MD5)
     return BlobRef(id=blob, size=kept.size, md5=kept.md5, node=stores.node_of(final))
 
 

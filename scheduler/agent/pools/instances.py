@@ -78,7 +78,7 @@ class Instances:
             _, number, worker = able[0]
             yield worker
             held = len(worker.handed)
-            if not held or (held < ahead and worker.state is State.READY):
+            if not held or (held < ahead and worker.state is State.READY):  # its running task is no longer than before
                 heapreplace(able, (held, number, worker))
             else:
                 heappop(able)
