@@ -8,15 +8,14 @@ Writes are complete. What is denied is sampled, because any stranger can have re
 address, and one reason `SAMPLE` a minute are logged, and the first of a later minute says how many were left out.
 
 Any number of processes may append to a file: each line is one write. A process that finds the file larger than
-`MAX_BYTES` renames it to `.1`, the one before to `.2` and so on, and the others notice. The access log is written in
-the same way.
+`MAX_BYTES` renames it to `.1`, the one before to `.2` and so on, and the others notice within `LOOK_SECONDS`. The
+access log is written in the same way.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import logging
 import os
 import stat
@@ -27,13 +26,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scheduler.common.display import in_json, in_text
+from scheduler.common.display import compact, in_text
 
 LINES = "remora.log"  # the logger of what goes wrong with log files
 log = logging.getLogger(LINES)
 
 FILE = "audit.log"
 MAX_BYTES = 64 << 20
+LOOK_SECONDS = 0.1  # between two looks at the file's name: a look takes longer than to write the line
 KEPT = 9
 MAX_TEXT = 2000
 SAMPLE = 10
@@ -51,6 +51,8 @@ class LineFile:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._fd = self._open()
+        self._size = 0  # of the file at the last look, with what was appended here since
+        self._look_at = 0.0  # when to look again (monotonic seconds)
         self._failed = False
 
     def append(self, line: str) -> None:
@@ -58,8 +60,9 @@ class LineFile:
         data = line.encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
             try:
-                self._turn(len(data))
-                os.write(self._fd, data)
+                if self._size + len(data) > self._max_bytes or time.monotonic() >= self._look_at:
+                    self._turn(len(data))
+                self._size += os.write(self._fd, data)
                 self._failed = False
             except OSError as error:
                 if not self._failed:
@@ -94,6 +97,8 @@ class LineFile:
                         os.replace(newer, older)
             os.close(self._fd)
             self._fd = self._open()
+        self._size = os.fstat(self._fd).st_size
+        self._look_at = time.monotonic() + LOOK_SECONDS
 
     def _is_current(self, mine: os.stat_result) -> bool:
         try:
@@ -108,7 +113,7 @@ def line(event: str, fields: Fields, now: float | None = None) -> str:
     stamp = datetime.fromtimestamp(time.time() if now is None else now, UTC).isoformat(timespec="milliseconds")
     known = {name: bounded(value) for name, value in fields.items() if value not in (None, "")}
     whole = {"time": stamp.replace("+00:00", "Z"), "event": event, **known}
-    return in_json(json.dumps(whole, ensure_ascii=False, separators=(",", ":")))
+    return compact(whole)
 
 
 def text_line(event: str, fields: Fields, now: float | None = None) -> str:

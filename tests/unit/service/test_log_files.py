@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from scheduler import audit
-from scheduler.audit import KEPT, SAMPLE, LineFile, Logs, Sampler, line, text_line
+from scheduler.audit import KEPT, LOOK_SECONDS, SAMPLE, LineFile, Logs, Sampler, line, text_line
 
 
 def lines(path):
@@ -40,6 +40,20 @@ def test_a_full_file_is_rotated_and_the_oldest_goes(tmp_path):
     assert names == ["a", *(f"a.{number}" for number in range(1, KEPT + 1))]
     assert (tmp_path / "a").read_text().split() == ["29"]
     assert (tmp_path / "a.1").read_text().split() == ["28"]
+
+
+def test_a_file_that_was_renamed_is_left_after_a_moment_and_no_line_is_lost(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("scheduler.audit.time.monotonic", lambda: now[0])
+    file = LineFile(tmp_path / "a")
+    file.append("1")
+    (tmp_path / "a").rename(tmp_path / "a.1")
+    file.append("2")
+    now[0] += LOOK_SECONDS
+    file.append("3")
+    file.close()
+    assert (tmp_path / "a.1").read_text().split() == ["1", "2"]
+    assert (tmp_path / "a").read_text().split() == ["3"]
 
 
 def test_many_writers_lose_no_line_where_one_of_them_rotates(tmp_path):
