@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -27,14 +28,25 @@ def iso(ms: int) -> str:
 
 def rfc1123(ms: int) -> str:
     """A time in RFC 1123: `Wed, 22 May 2013 17:39:43 GMT`, in English whatever the locale."""
-    at = from_ms(ms)
+    return _rfc1123(ms // 1000)
+
+
+@lru_cache(maxsize=64)
+def _rfc1123(seconds: int) -> str:
+    """The same of a second: most replies of a busy server are of the same few."""
+    at = from_ms(seconds * 1000)
     day, month = DAYS[at.weekday()], MONTHS[at.month - 1]
     return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"
 
 
 def parse_rfc1123(text: str) -> int | None:
     """Milliseconds since the epoch, or None if the text is no RFC 1123 date."""
-    match = RFC1123.match(text.strip()) if len(text) <= MAX_LENGTH else None
+    return _parse_rfc1123(text) if len(text) <= MAX_LENGTH else None
+
+
+@lru_cache(maxsize=256)
+def _parse_rfc1123(text: str) -> int | None:
+    match = RFC1123.match(text.strip())
     if match is None or match[2] not in MONTHS:
         return None
     day, month, year, hour, minute, second = match.groups()

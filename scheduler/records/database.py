@@ -206,7 +206,7 @@ class Database(ABC):
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     async def look_up(self, work: Work[T]) -> T:
-        """Run `work`, which reads a row or two of a small table by their key, as `read` does.
+        """Run `work`, one statement that reads a row or two of a small table by their key, as `read` does.
 
         Where the records are a file on this machine it runs at once: to hand it to a thread takes longer.
         """

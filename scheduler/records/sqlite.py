@@ -170,12 +170,17 @@ class SqliteDatabase(Database):
             connection.raw.close()
 
     async def look_up(self, work: Work[T]) -> T:
-        return self._read(work)
+        return work(self._reader())  # one statement is a snapshot of its own
 
-    def _read(self, work: Work[T]) -> T:
+    def _reader(self) -> SqliteConnection:
+        """This thread's connection for reading."""
         connection: SqliteConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect(read_only=True)
+        return connection
+
+    def _read(self, work: Work[T]) -> T:
+        connection = self._reader()
         connection.raw.execute("BEGIN")  # one snapshot for all that `work` reads
         try:
             return work(connection)

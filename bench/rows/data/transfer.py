@@ -99,10 +99,11 @@ def connect(session: Session) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(address.hostname, address.port, timeout=120)
 
 
-def signed(session: Session) -> dict[str, str]:
-    """The headers that authenticate a request: a signature over the date."""
+def signed(session: Session, method: str = "", path: str = "") -> dict[str, str]:
+    """The headers that authenticate a request: a signature over the date, and with a path over the target, too."""
     date, signer = formatdate(usegmt=True), session.signer
-    text = httpsig.signing_text(("date",), "", "", lambda _: [date])
+    listed = ("date", "(request-target)") if path else ("date",)
+    text = httpsig.signing_text(listed, method, path, lambda _: [date])
     key_id = f"/{session.settings.account}/keys/{signer.fingerprint}"
-    proof = httpsig.authorization(key_id, signer.algorithm, ("date",), signer.sign(text))
+    proof = httpsig.authorization(key_id, signer.algorithm, listed, signer.sign(text))
     return {"Date": date, "Authorization": proof}
