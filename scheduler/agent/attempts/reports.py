@@ -23,6 +23,7 @@ from scheduler.agent.attempts.running_digest import RunningDigest
 from scheduler.agent.attempts.verdict import OK, Stop, Verdict
 from scheduler.agent.blobs.stores import Stores
 from scheduler.common.ids import new_blob_id
+from scheduler.model import wire
 from scheduler.model.errors import JobErrorCode
 from scheduler.model.wire import AttemptReport, BlobRef, Outcome, OutputRecord, PoolSpec, SavedFile, TaskLease, Usage
 from scheduler.objects.blobs import copy_file
@@ -53,7 +54,8 @@ class Reporter:
     def report(self, attempt: Attempt, done: Done, verdict: Verdict) -> AttemptReport:
         """Publish the outputs that are kept, drop the rest.
 
-        Raises OSError if the disk refuses; then nothing is kept.
+        Raises OSError if the disk refuses, ValidationError if the report exceeds a bound of messages (`model.wire`);
+        then nothing is kept, once the attempt is released.
         """
         if self.spec.divides and verdict.outcome is Outcome.OK:
             verdict = self._divided(attempt)
@@ -76,8 +78,7 @@ class Reporter:
             )
         if failed:
             core = self._core(attempt, done)
-        self.release(attempt, is_blob(stdout), is_blob(stderr), keep_outputs=kept)
-        return AttemptReport(
+        report = AttemptReport(
             instance=attempt.instance,
             started_us=clock_us(done.started_ns),
             ended_us=clock_us(done.ended_ns),
@@ -93,6 +94,10 @@ class Reporter:
             missing=missing_of(attempt.missing),
             reason=verdict.reason,
         )
+        if attempt.emitted or failed or usage.bytes_out > HEAVY_BYTES:  # else the task has chosen nothing in it
+            wire.check(report)
+        self.release(attempt, is_blob(stdout), is_blob(stderr), keep_outputs=kept)
+        return report
 
     def _divided(self, attempt: Attempt) -> Verdict:
         """The verdict on an attempt that should have printed a shuffle file: it belongs to its task, which may lie."""
@@ -278,5 +283,5 @@ def usage_of(attempt: Attempt, done: Done, written: int) -> Usage:
 
 def both(first: Usage, second: Usage) -> Usage:
     """The usage of two attempts in sequence: everything is summed, but memory is the larger of the two."""
-    sums = {name: getattr(first, name) + getattr(second, name) for name in Usage.model_fields}
-    return Usage.model_construct(**sums | {"max_rss_kb": max(first.max_rss_kb, second.max_rss_kb)})
+    sums = {name: getattr(first, name) + getattr(second, name) for name in Usage.__slots__}
+    return Usage(**sums | {"max_rss_kb": max(first.max_rss_kb, second.max_rss_kb)})

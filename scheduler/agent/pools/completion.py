@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -107,7 +108,7 @@ class Completion:
 
     def evict(self, lease: TaskLease, reason: AbortReason = AbortReason.PREEMPTION) -> None:
         """Report a task that found no slot, or whose slot was taken away: it runs elsewhere."""
-        self._node.finished(plain_report(lease, LOST).model_copy(update={"evicted": True, "reason": reason}))
+        self._node.finished(replace(plain_report(lease, LOST), evicted=True, reason=reason))
 
     def confirm(self, attempt: AttemptId) -> None:
         """Report that no process is left of an attempt that the supervisor has cancelled."""
@@ -123,7 +124,7 @@ class Completion:
             self._log.warning("lines could not be counted", task=lease.uuid, why=str(error))
             self._node.finished(plain_report(lease, NO_INPUT))
         else:
-            report = plain_report(lease, OK).model_copy(update={"lines": counted})
+            report = replace(plain_report(lease, OK), lines=counted)
             self._node.finished(report)
 
     def skip(self, lease: TaskLease) -> None:

@@ -86,6 +86,8 @@ from scheduler.model.wire.reports import (
     ReportRequest,
     SavedFile,
     Usage,
+    check,
+    usage_json,
 )
 from scheduler.model.wire.running import LogStream, RunningAnswer, RunningReply, TaskLogRequest, TaskShellRequest
 from scheduler.model.wire.states import AgentState, FeedState, PoolState
@@ -158,5 +160,7 @@ __all__ = [
     "Versioned",
     "Wire",
     "Word",
+    "check",
     "excess",
+    "usage_json",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import Field
 
 from scheduler.model.wire.fields import BlobRef, Id, Number, ObjectName, Wire, Word
@@ -69,7 +71,8 @@ class FeedPage(Wire):
     end: bool = False
 
 
-class TaskLease(Wire):
+@dataclass(slots=True)
+class TaskLease:
     """One attempt at one task, leased to this agent.
 
     A task that is `fed` reads a pipe, into which the agent pours sources; another has its input as a file.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from scheduler.engine.availability import Availability
@@ -161,7 +161,7 @@ def _with_objects(grant: PoolGrant, replaced: Mapping[str, Entry]) -> PoolGrant:
     tasks = []
     for task in grant.tasks:
         entry = replaced.get(task.input or "")
-        tasks.append(task if entry is None else task.model_copy(update={"blob": blob_of(entry)}))
+        tasks.append(task if entry is None else replace(task, blob=blob_of(entry)))
     return grant.model_copy(update={"tasks": tasks})
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from scheduler.model.operations.reasons import AbortReason, Interruption
-from scheduler.model.wire import AttemptId, AttemptReport, Outcome
+from scheduler.model.wire import AttemptId, AttemptReport, Outcome, usage_json
 from scheduler.objects import namespace
 from scheduler.records.database import Connection, Row
 from scheduler.supervisor.cache.live_jobs import LiveJob
@@ -63,7 +63,7 @@ def ended(
         "message": failed.message if failed else None,
         "now": now,
         "stderr": stderr,
-        "usage": report.usage.model_dump_json() if report and outcome is not Outcome.LOST else None,
+        "usage": usage_json(report.usage) if report and outcome is not Outcome.LOST else None,
     }
 
 

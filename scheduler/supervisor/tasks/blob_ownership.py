@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scheduler.model.wire import AttemptReport, BlobRef, Outcome
 from scheduler.objects.blobs import BlobStore
@@ -70,7 +70,7 @@ def objects_of(report: AttemptReport, last: bool) -> Iterator[BlobRef]:
 
 def without_blobs(report: AttemptReport) -> AttemptReport:
     """The report of a lost attempt, in place of one with an invalid claim: its blobs are left alone."""
-    return report.model_copy(update={"outputs": [], "stderr": None, "core": None, "missing": []})
+    return replace(report, outputs=[], stderr=None, core=None, missing=[])
 
 
 def shared(blobs: Iterable[BlobRef], node: str | None) -> list[BlobRef]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from scheduler.engine import availability
 from scheduler.engine.availability import Availability
 from scheduler.engine.task import FINAL, Effect, TaskState
-from scheduler.model.wire import AttemptReport, BlobRef, OutputRecord, SavedFile
+from scheduler.model.wire import AttemptReport, BlobRef, OutputRecord, SavedFile, usage_json
 from scheduler.objects.entries import Entry
 from scheduler.records.database import Connection
 from scheduler.supervisor.cache.live_jobs import LiveJob
@@ -108,7 +108,7 @@ class Effects:
 
     def _task_row(self, verdict: Verdict) -> dict[str, object]:
         row, task, report = verdict.row, verdict.result.task, verdict.report
-        measured = report.usage.model_dump_json() if report and task.state in FINAL else None
+        measured = usage_json(report.usage) if report and task.state in FINAL else None
         usage = row["usage"] if verdict.before.again else measured
         counted = {"retries": task.retries, "failures": task.failures}
         ended = times.ran(row, report if measured else None, self._node, self._now, self._clock_us)

@@ -7,6 +7,7 @@ on which pass has already processed it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from scheduler.engine.availability import AVAILABILITIES, Availability
@@ -98,7 +99,7 @@ class Verdict(NamedTuple):
     def silent(self) -> Verdict:
         """The verdict, as if the attempt had printed nothing on stderr."""
         assert self.report is not None
-        return self._replace(report=self.report.model_copy(update={"stderr": None}))
+        return self._replace(report=replace(self.report, stderr=None))
 
     def without(self, unnamed: Mapping[str, WireError]) -> Verdict:
         """The verdict on an attempt that succeeded, except that an output could not be named: it has failed.

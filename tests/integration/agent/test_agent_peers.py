@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def serving(agent: Rig) -> Iterator[int]:
 def told_elsewhere(blob: BlobRef | None, port: int) -> BlobRef:
     """A blob as the agent of another node is told of it."""
     assert blob is not None
-    return blob.model_copy(update={"source": source_of(f"http://127.0.0.1:{port}", KEY, blob.id, "here")})
+    return replace(blob, source=source_of(f"http://127.0.0.1:{port}", KEY, blob.id, "here"))
 
 
 async def test_what_one_node_made_is_read_on_another(agent: Rig, tmp_path: Path, objects: Path) -> None:

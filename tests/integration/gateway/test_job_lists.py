@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -100,7 +101,7 @@ def half(spec, task):
     """An attempt that succeeds unless its input is odd, and says what it took."""
     number = int((task.input or "0")[-1])
     usage = Usage(wall_us=1000, user_us=20, sys_us=3, max_rss_kb=number, bytes_in=7, bytes_out=5)
-    return (failed if number % 2 else ok)(spec, task).model_copy(update={"usage": usage})
+    return replace((failed if number % 2 else ok)(spec, task), usage=usage)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

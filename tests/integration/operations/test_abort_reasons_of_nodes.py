@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,8 @@ async def test_input_that_cannot_be_read(agent: Rig) -> None:
     task = agent.map_task(b"some\n")
     assert task.blob is not None
     source = FeedSource(seq=1, blob=task.blob, name="/jill/stor/gone", start=0, length=5)
-    fed = task.model_copy(
-        update={"fed": True, "input": None, "blob": None, "number": 0,
-                "feed": FeedPage(task=task.task, attempt=1, sources=[source], end=True)}
-    )  # fmt: skip
+    page = FeedPage(task=task.task, attempt=1, sources=[source], end=True)
+    fed = replace(task, fed=True, input=None, blob=None, number=0, feed=page)
     agent.stores.own.discard([task.blob.id])
     agent.grant(agent.spec("cat", operation="map"), fed)
     assert lost(await agent.report_of(fed)) is AbortReason.FAILED_CHUNKS

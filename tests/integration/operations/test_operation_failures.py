@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.model import naming
@@ -43,7 +45,7 @@ async def test_what_no_attempt_can_mend_fails_the_operation_at_once(house):
     await put(house, "/jill/stor/in", b"x\n")
 
     def answer(spec: PoolSpec, task: TaskLease) -> AttemptReport:
-        return failed(spec, task).model_copy(update={"code": "TaskInitError", "message": "no asset"})
+        return replace(failed(spec, task), code="TaskInitError", message="no asset")
 
     uuid = await operation(house, type="map", inputs=["/jill/stor/in"], spec={"exec": "cat"})
     await over(house, uuid, answer, expected="failed")
@@ -69,7 +71,7 @@ async def test_an_operation_whose_attempts_must_not_be_repeated_fails_at_the_fir
 
     def answer(spec: PoolSpec, task: TaskLease) -> AttemptReport:
         lost = {"outcome": Outcome.LOST, "code": "InternalError", "message": "internal error", "reason": "other"}
-        return failed(spec, task).model_copy(update=lost)
+        return replace(failed(spec, task), **lost)
 
     uuid = await operation(house, type="map", inputs=["/jill/stor/in"], spec={"exec": "cat"}, fail_on_restart=True)
     await over(house, uuid, answer, expected="failed")
@@ -151,7 +153,7 @@ async def test_stderr_is_kept_of_so_many_attempts_and_failed_ones_come_first(hou
         bad = task.number == 3 and task.attempt == 1
         report = failed(spec, task) if bad else reader(spec, task)
         name = naming.stderr_name(spec.login, spec.job, task.base, spec.phase, f"{task.uuid}.{task.attempt}")
-        return report.model_copy(update={"stderr": SavedFile(name=name, blob=house.blob(b"said"))})
+        return replace(report, stderr=SavedFile(name=name, blob=house.blob(b"said")))
 
     uuid = await operation(
         house, type="map", inputs=["/jill/stor/in"], stderr={"count": 2}, spec={"exec": "cat", "task_count": 4}
@@ -197,7 +199,7 @@ async def test_an_agent_of_another_version_gives_an_unknown_reason(house):
 
     def answer(spec: PoolSpec, task: TaskLease) -> AttemptReport:
         lost = {"outcome": Outcome.LOST, "code": "InternalError", "message": "internal error", "reason": "sunspots"}
-        return failed(spec, task).model_copy(update=lost) if task.attempt == 1 else reader(spec, task)
+        return replace(failed(spec, task), **lost) if task.attempt == 1 else reader(spec, task)
 
     uuid = await operation(house, type="map", inputs=["/jill/stor/in"], spec={"exec": "cat"})
     await over(house, uuid, answer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.model.operations import document
@@ -21,7 +23,7 @@ async def test_too_many_outputs_of_all_tasks(house: House, monkeypatch: pytest.M
         if spec.counting:
             return reader(spec, task)
         made = [reader.printed(spec, task, b"x").outputs[0] for _ in range(2)]
-        return reader.printed(spec, task, b"").model_copy(update={"outputs": made})
+        return replace(reader.printed(spec, task, b""), outputs=made)
 
     output = {"path": "/jill/stor/out/"}
     uuid = await operation(

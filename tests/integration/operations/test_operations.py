@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.common.ids import new_id
@@ -58,7 +60,7 @@ async def test_a_part_that_was_not_hashed_is_joined_even_if_it_is_alone(house):
         kinds.append(spec.phase)
         if spec.phase == 0:
             [output] = report.outputs
-            report.outputs[0] = output.model_copy(update={"blob": output.blob.model_copy(update={"md5": None})})
+            report.outputs[0] = replace(output, blob=replace(output.blob, md5=None))
         return report
 
     output, spec = {"path": "/jill/stor/out"}, {"exec": "cat"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -90,7 +91,7 @@ async def test_an_explicit_reducer_is_honoured_and_a_wrong_one_is_an_error(house
         outputs = [
             OutputRecord(name=f"/jill/jobs/x/{n}", blob=BlobRef(id=new_id(), size=0), reducer=n) for n in (0, 1, 7)
         ]
-        return report.model_copy(update={"outputs": outputs})
+        return replace(report, outputs=outputs)
 
     names = await house.objects(10)
     job = await house.job(MAP, REDUCE | {"count": 2})
@@ -110,7 +111,7 @@ async def test_a_reference_is_resolved_by_the_phase_that_it_reaches(house):
         if spec.phase:
             return report
         names = ("/jill/stor/o0", "/jill/stor/gone")
-        return report.model_copy(update={"outputs": [OutputRecord(name=name) for name in names]})
+        return replace(report, outputs=[OutputRecord(name=name) for name in names])
 
     names = await house.objects(1)
     job = await house.job(MAP, MAP)
@@ -125,7 +126,7 @@ async def test_a_reference_is_resolved_by_the_phase_that_it_reaches(house):
 
 async def test_a_references_last_phase_puts_the_name_itself_in_the_list(house):
     def refer(spec, task) -> AttemptReport:
-        return ok(spec, task).model_copy(update={"outputs": [OutputRecord(name=task.input)]})
+        return replace(ok(spec, task), outputs=[OutputRecord(name=task.input)])
 
     names = await house.objects(2)
     job = await house.job(MAP)
@@ -160,7 +161,7 @@ async def test_a_report_handed_in_twice_changes_nothing(house):
             blob = BlobRef(id=new_id(), size=1, md5="nQl0N6fZRvrvuEqJpzRmYQ==")
             house.blobs.publish(fd, blob.id)
         report = ok(spec, task)
-        sent.append(report.model_copy(update={"outputs": [report.outputs[0].model_copy(update={"blob": blob})]}))
+        sent.append(replace(report, outputs=[replace(report.outputs[0], blob=blob)]))
         return sent[-1]
 
     await house.give(job, names, end=False)
@@ -300,7 +301,7 @@ async def test_intermediates_are_gone_when_the_job_is(house):
             file.flush()
             blob = BlobRef(id=new_id(), size=12)
             house.blobs.publish(fd, blob.id)
-        return report.model_copy(update={"outputs": [report.outputs[0].model_copy(update={"blob": blob})]})
+        return replace(report, outputs=[replace(report.outputs[0], blob=blob)])
 
     names = await house.objects(20)
     job = await house.job(MAP, MAP, REDUCE)

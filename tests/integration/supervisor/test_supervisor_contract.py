@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.common.ids import new_id
@@ -18,7 +20,7 @@ def in_first_phase(*outputs: OutputRecord):
 
     def answer(spec, task) -> AttemptReport:
         report = ok(spec, task)
-        return report if spec.phase else report.model_copy(update={"outputs": list(outputs)})
+        return report if spec.phase else replace(report, outputs=list(outputs))
 
     return answer
 
@@ -171,7 +173,7 @@ async def test_what_fails_once_more_than_it_is_tried_again_is_one_error_and_earl
     def saying(spec, task) -> AttemptReport:
         name = f"/jill/jobs/{spec.job}/stor{task.base}.0.err.{task.uuid}"
         saved = SavedFile(name=name, blob=house.blob(f"attempt {task.attempt}".encode()))
-        return failed(spec, task).model_copy(update={"stderr": saved})
+        return replace(failed(spec, task), stderr=saved)
 
     job, _ = await run(house, MAP | {"retries": 1}, answer=saying)
     (error,) = await house.errors(job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -35,7 +36,7 @@ def writing(house, data: bytes = b"bytes"):
     def answer(spec, task) -> AttemptReport:
         report = ok(spec, task)
         (output,) = report.outputs
-        return report.model_copy(update={"outputs": [output.model_copy(update={"blob": house.blob(data)})]})
+        return replace(report, outputs=[replace(output, blob=house.blob(data))])
 
     return answer
 
@@ -125,7 +126,7 @@ async def test_what_a_script_named_survives_a_cancellation(house):
         if spec.phase:
             return gate(spec, task)
         output = OutputRecord(name=f"/jill/stor/mine{task.task}", blob=house.blob(b"mine"), named=True)
-        return ok(spec, task).model_copy(update={"outputs": [output]})
+        return replace(ok(spec, task), outputs=[output])
 
     gate = Gate(house, phase=1, passing=0)
     names = await house.objects(3)

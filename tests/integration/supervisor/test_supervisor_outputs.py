@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -28,7 +29,7 @@ def emitting(house, *names: str, phase: int = 0, **more):
         if spec.phase != phase:
             return ok(spec, task)
         outputs = [OutputRecord(name=name, blob=house.blob(name.encode()), named=True, **more) for name in names]
-        return ok(spec, task).model_copy(update={"outputs": outputs})
+        return replace(ok(spec, task), outputs=outputs)
 
     return answer
 
@@ -110,9 +111,9 @@ async def test_the_directory_of_a_job_takes_more_than_a_directory_of_a_user(hous
 async def test_what_a_failed_task_printed_is_saved_and_not_forwarded(house):
     def answer(spec, task) -> AttemptReport:
         report = failed(spec, task)
-        printed = ok(spec, task).outputs[0].model_copy(update={"blob": house.blob(b"printed")})
+        printed = replace(ok(spec, task).outputs[0], blob=house.blob(b"printed"))
         stderr, core = (SavedFile(name=f"/jill/stor/{name}", blob=house.blob(b"!")) for name in ("stderr", "core"))
-        return report.model_copy(update={"outputs": [printed], "stderr": stderr, "core": core})
+        return replace(report, outputs=[printed], stderr=stderr, core=core)
 
     job = await run(house, MAP, MAP, answer=answer)
     (error,) = await house.errors(job)
@@ -126,9 +127,7 @@ async def test_a_saved_file_that_could_not_be_named_is_not_promised(house):
     await house.db.write(lambda c: namespace.put_directory(c, "/jill/stor/stderr", {}, 1))
 
     def answer(spec, task) -> AttemptReport:
-        return failed(spec, task).model_copy(
-            update={"stderr": SavedFile(name="/jill/stor/stderr", blob=house.blob(b"!"))}
-        )
+        return replace(failed(spec, task), stderr=SavedFile(name="/jill/stor/stderr", blob=house.blob(b"!")))
 
     job = await run(house, MAP, answer=answer)
     (error,) = await house.errors(job)
@@ -138,7 +137,7 @@ async def test_a_saved_file_that_could_not_be_named_is_not_promised(house):
 
 async def test_the_archived_record_says_where_and_the_live_one_does_not(house):
     def answer(spec, task) -> AttemptReport:
-        return failed(spec, task).model_copy(update={"instance": "i7"})
+        return replace(failed(spec, task), instance="i7")
 
     job = await run(house, MAP, answer=answer)
     (error,) = await house.errors(job)
@@ -207,9 +206,7 @@ async def test_intermediates_of_failed_consumers_go_too(house):
     def answer(spec, task) -> AttemptReport:
         if spec.phase == 0:
             report = ok(spec, task)
-            return report.model_copy(
-                update={"outputs": [report.outputs[0].model_copy(update={"blob": house.blob(b"between")})]}
-            )
+            return replace(report, outputs=[replace(report.outputs[0], blob=house.blob(b"between"))])
         return failed(spec, task)
 
     for consumer in (MAP, REDUCE):
@@ -232,7 +229,7 @@ async def test_an_attempt_may_have_more_outputs_than_anybody_counts(house):
 
     def answer(spec, task) -> AttemptReport:
         outputs = [OutputRecord(name=name, blob=BlobRef(id=new_id(), size=0, md5=EMPTY_MD5)) for name in names]
-        return ok(spec, task).model_copy(update={"outputs": outputs})
+        return replace(ok(spec, task), outputs=outputs)
 
     job = await run(house, MAP, answer=answer)
     assert (await house.row(job))["outputs"] == 20_000

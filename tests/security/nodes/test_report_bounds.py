@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -24,7 +27,7 @@ def test_an_attempt_with_as_many_outputs_as_it_may_have_fits_into_a_message() ->
     blob = wire.BlobRef(id="00000000-0000-4000-8000-000000000000", size=1 << 40, md5="1B2M2Y8AsgTpgAmY7PhCfg==")
     name = f"/jill/jobs/{blob.id}/stor/jill/stor/input.0.{blob.id}"
     record = wire.OutputRecord(name=name, blob=blob, reducer=3, named=True)
-    most = report(0).model_copy(update={"outputs": [record] * wire.MAX_OUTPUTS})
+    most = replace(report(0), outputs=[record] * wire.MAX_OUTPUTS)
     request = wire.ReportRequest(agent=1, state=wire.AgentState(seen=1), attempts=[most])
     body = request.model_dump_json(exclude_defaults=True).encode()
     assert wire.excess(body) is None
@@ -32,8 +35,32 @@ def test_an_attempt_with_as_many_outputs_as_it_may_have_fits_into_a_message() ->
 
 
 def test_more_outputs_than_an_attempt_may_have_are_no_report() -> None:
+    many = report(wire.MAX_OUTPUTS + 1)
+    request = wire.ReportRequest.model_construct(agent=1, state=wire.AgentState(seen=1), attempts=[many])
     with pytest.raises(ValidationError, match="at most 10000 items"):
-        report(wire.MAX_OUTPUTS + 1)
+        wire.ReportRequest.model_validate_json(request.model_dump_json())
+    with pytest.raises(ValidationError, match="at most 10000 items"):
+        wire.check(many)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"outputs": [wire.OutputRecord(name="no path")]},
+        {"outputs": [wire.OutputRecord(name="/a", headers={"x" * 300: ""})]},
+        {"outputs": [wire.OutputRecord(name="/a", headers={"x": "\ud800"})]},
+        {"outputs": [wire.OutputRecord(name="/a", reducer=-1)]},
+        {"outputs": [wire.OutputRecord(name="/a", blob=wire.BlobRef(id="../etc", size=1))]},
+        {"core": wire.SavedFile(name="/a/../b", blob=wire.BlobRef(id="", size=1))},
+        {"usage": wire.Usage(bytes_out=1 << 60)},
+        {"message": "x" * 70_000},
+        {"code": "NoSuchCode"},
+    ],
+)
+def test_what_a_task_has_chosen_is_checked_before_it_is_sent(part: dict[str, Any]) -> None:
+    wire.check(report(1))
+    with pytest.raises(ValidationError):
+        wire.check(replace(report(1), **part))
 
 
 def test_a_message_of_nothing_but_mistakes_is_refused_at_the_first() -> None:

@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -357,7 +358,7 @@ async def test_no_credential_and_no_answer_is_read_along(url: str, ours: Certifi
 def test_no_ticket_and_no_byte_of_a_blob_is_read_along(there: Peer, ours: Certificates, tmp_path: Path) -> None:
     blob = there.put(b"what a task has printed, " * 4000)
     with read_along(there.port) as (port, seen):
-        way = blob.model_copy(update={"source": (blob.source or "").replace(str(there.port), str(port))})
+        way = replace(blob, source=(blob.source or "").replace(str(there.port), str(port)))
         assert fetched(tmp_path, way, reach_of(ours.issue("n1"))) == b"what a task has printed, " * 4000
     assert len(seen) > 100_000
     for word in (b"ticket", blob.id.encode(), b"what a task"):
@@ -369,7 +370,7 @@ def test_the_same_is_seen_where_it_is_plain(tmp_path: Path) -> None:
     with peer(tmp_path / "there") as there:
         blob = there.put(b"what a task has printed")
         with read_along(there.port) as (port, seen):
-            way = blob.model_copy(update={"source": (blob.source or "").replace(str(there.port), str(port))})
+            way = replace(blob, source=(blob.source or "").replace(str(there.port), str(port)))
             fetched(tmp_path, way, Reach())
     assert b"ticket" in seen
     assert b"what a task" in seen

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from pydantic_core import to_jsonable_python
 
 from scheduler.gateway.node_credentials import issue
 from scheduler.model import wire
@@ -59,7 +60,7 @@ class HostileNode:
         return job, [task for grant in grants for task in grant.tasks]
 
     async def report(self, *attempts: wire.AttemptReport | Mapping[str, Any]) -> httpx.Response:
-        told = [each.model_dump(mode="json") if isinstance(each, wire.Wire) else dict(each) for each in attempts]
+        told = [to_jsonable_python(each) for each in attempts]
         return await self.say("report", {"agent": self.agent, "state": {"seen": self.seen}, "attempts": told})
 
 

@@ -120,7 +120,7 @@ class InstantAgent:
 
     async def hand_in(self, reports: list[AttemptReport]) -> None:
         """Report, and remove what attempts have left that came to nothing, as a real agent does."""
-        request = ReportRequest(agent=self.id, state=self.state(), attempts=reports)
+        request = ReportRequest.model_construct(agent=self.id, state=self.state(), attempts=reports)
         refused = (await self.supervisor.agent_service.report(request)).discard
         gone = {(attempt.task, attempt.attempt) for attempt in refused}
         left = [report for report in reports if (report.task, report.attempt) in gone]

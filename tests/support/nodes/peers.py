@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from scheduler.agent.blobs.server import BlobServer
@@ -79,7 +80,7 @@ class Crook:
         assert blob.source is not None
         path = blob.source.split("/", 3)[3]
         scheme = blob.source.partition(":")[0]
-        return blob.model_copy(update={"source": f"{scheme}://127.0.0.1:{self.port}/{path}"})
+        return replace(blob, source=f"{scheme}://127.0.0.1:{self.port}/{path}")
 
     def _accept(self) -> None:
         while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from scheduler.common.ids import new_id
 from scheduler.model import naming
 from scheduler.model.wire import AttemptReport, BlobRef, FeedSource, Outcome, OutputRecord, PoolSpec, TaskLease
@@ -51,7 +53,7 @@ def counted(reader: Reader, spec: PoolSpec, task: TaskLease) -> AttemptReport:
     """What an agent reports of a task whose lines are only to be counted."""
     assert task.feed is not None
     lines = [len(reader.of(source).splitlines()) for source in task.feed.sources]
-    return reader.printed(spec, task, b"").model_copy(update={"outputs": [], "lines": lines})
+    return replace(reader.printed(spec, task, b""), outputs=[], lines=lines)
 
 
 def skipped(data: bytes, at: int, lines: int) -> int:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from scheduler.model.wire import Usage
+from scheduler.model.wire import Usage, usage_json
 from scheduler.records import queries
 from scheduler.records.database import Connection, DatabaseError, open_database
 from scheduler.records.fences import Fence, Fenced
@@ -281,7 +281,7 @@ def test_a_database_of_an_older_version_is_brought_forward_with_all_that_is_in_i
     old.executescript(f"{first[1]}\nPRAGMA user_version = 1;")
     old.execute("INSERT INTO phases (id, job, number, reducers, issued, finished) VALUES (7, 1, 0, 0, 3, 2)")
     for state, wall, peak in (("committed", 3, 10), ("failed", 4, 20), ("leased", None, None)):
-        usage = None if wall is None else Usage(wall_us=wall, user_us=2, sys_us=1, max_rss_kb=peak).model_dump_json()
+        usage = None if wall is None else usage_json(Usage(wall_us=wall, user_us=2, sys_us=1, max_rss_kb=peak))
         old.execute("INSERT INTO tasks (uuid, pool, state, usage) VALUES ('t', 7, ?, ?)", (state, usage))
     old.commit()
     old.close()
