@@ -34,3 +34,6 @@ Example, one line of a table from a busy machine, as its spread shows:
 
     feed, 8,192 x 64 KiB  2.8 GB/s  cat, same pipe: 1.42 GB/s  1.98x (1.48-2.82)  >= 0.9x  -  met
 """
+
+# Some rows run parts of a service here: SQLite is told what it is told there, before another module imports it.
+import scheduler.records.sqlite_library  # noqa: F401
