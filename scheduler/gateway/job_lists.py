@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 
@@ -38,6 +39,8 @@ MAX_PAGE = 1000
 NEXT = "X-Remora-Next"
 JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
+# A page of a job's list: from the job's number, the marker, and the longest page.
+Find = Callable[[Connection, int, int, int], list[Row]]
 JOB_STATES = ("live", "running", "done")
 JOB_VALUES: dict[str, tuple[str, ...]] = {
     "state": JOB_STATES,
@@ -129,7 +132,7 @@ async def show_list(what: str, call: Call, row: Row) -> web.StreamResponse:
     """`GET …/live/in|out|fail|err`."""
     statement, content_type, line = LISTS[what]
     if "limit" in call.query or "marker" in call.query:
-        return await show_page(call, row, statement, content_type, line)
+        return await show_page(call, row, found_by(statement), content_type, line)
 
     def read(c: Connection) -> list[str]:
         rows = c.all(statement, job=row["id"], after=_before_latest(c, what, row), limit=LATEST)
@@ -138,21 +141,24 @@ async def show_list(what: str, call: Call, row: Row) -> web.StreamResponse:
     return lines_reply(await call.context.db.read(read), content_type)
 
 
+def found_by(statement: str) -> Find:
+    return lambda c, job, after, limit: c.all(statement, job=job, after=after, limit=limit)
+
+
 async def show_page(
     call: Call,
     row: Row,
-    statement: str,
+    find: Find,
     content_type: str,
     line: Callable[[Row], str],
     key: str = "seq",
-    **narrowed: object,
 ) -> web.StreamResponse:
-    """A page of a job's list after the marker, which is a value of the column `key`; `narrowed` by what."""
+    """A page of a job's list after the marker, which is a value of the column `key`."""
     after, limit = page_marker(call), page_limit(call, LATEST)
 
     def read(c: Connection) -> tuple[list[str], dict[str, str]]:  # lines are made here: a page would hold up the loop
         """lines are made in the reader's thread: a page would hold up the event loop"""
-        rows = c.all(statement, job=row["id"], after=after, limit=limit, **narrowed)
+        rows = find(c, row["id"], after, limit)
         return [line(found) for found in rows], {NEXT: str(rows[-1][key])} if len(rows) == limit else {}
 
     lines, following = await call.context.db.read(read)
@@ -169,9 +175,33 @@ async def show_tasks(call: Call, row: Row) -> web.StreamResponse:
         raise errors.invalid_parameter(state, "state")
     narrowed = {name: integer(call, asked) if asked in call.query else None for asked, name in NARROWING.items()}
     if state == "running" and set(narrowed.values()) == {None}:
-        return await show_page(call, row, "leased_tasks_after", TASKS_TYPE, task_line, key="id")
+        return await show_page(call, row, found_by("leased_tasks_after"), TASKS_TYPE, task_line, key="id")
     recorded = RECORDED[state] if state else None
-    return await show_page(call, row, "tasks_after", TASKS_TYPE, task_line, key="id", state=recorded, **narrowed)
+    find = partial(tasks_after, state=recorded, stage=narrowed["stage"], number=narrowed["number"])
+    return await show_page(call, row, find, TASKS_TYPE, task_line, key="id")
+
+
+def tasks_after(
+    c: Connection,
+    job: int,
+    after: int,
+    limit: int,
+    *,
+    state: str | None = None,
+    stage: int | None = None,
+    number: int | None = None,
+) -> list[Row]:
+    """Tasks of a job by phase and age, after one of them; from the first with an `after` of 0.
+
+    A phase at a time: PostgreSQL would sort all tasks of the job for each page.
+    """
+    found: list[Row] = []
+    for phase in c.all("phases_after", job=job, after=after, stage=stage):
+        asked = {"pool": phase["id"], "phase": phase["number"], "after": phase["after"], "limit": limit - len(found)}
+        found += c.all("tasks_of_phase_after", state=state, number=number, **asked)
+        if len(found) == limit:
+            break
+    return found
 
 
 # The states of a task in users' words, where the recorded ones are about attempts.

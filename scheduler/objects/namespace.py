@@ -33,7 +33,7 @@ from scheduler.model import errors, names
 from scheduler.model.errors import WireError
 from scheduler.objects import locks, pins
 from scheduler.objects.entries import DIRECTORY, OBJECT, Entry, NewObject, encode_headers, from_row, object_row, to_row
-from scheduler.records.database import Connection
+from scheduler.records.database import Connection, Row
 
 MAX_CHILDREN = 1_000_000
 
@@ -87,7 +87,20 @@ def _resolve_places(c: Connection, places: Mapping[str, tuple[str, str]]) -> dic
 
 def replaced(c: Connection, known: Sequence[tuple[str, str]]) -> dict[str, Entry]:
     """Entries that have replaced known objects, by path. `known`: (path, etag) of each object."""
-    rows = c.all("find_replaced", wanted=json.dumps([(*names.split(path), etag) for path, etag in known]))
+    return _replaced(known, c.all("find_replaced", wanted=_wanted(known)))
+
+
+def replaced_along(c: Connection, known: Sequence[tuple[str, str]]) -> Callable[[], dict[str, Entry]]:
+    """The same, asked along with the commit of this work, and there once that is committed."""
+    rows = c.along("find_replaced", wanted=_wanted(known))
+    return lambda: _replaced(known, rows)
+
+
+def _wanted(known: Sequence[tuple[str, str]]) -> str:
+    return json.dumps([(*names.split(path), etag) for path, etag in known])
+
+
+def _replaced(known: Sequence[tuple[str, str]], rows: Sequence[Row]) -> dict[str, Entry]:
     return {known[row["at"]][0]: from_row(row) for row in rows}
 
 

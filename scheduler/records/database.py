@@ -79,6 +79,10 @@ class Connection(ABC):
         """
 
     @abstractmethod
+    def along(self, name: str, /, **parameters: Any) -> list[Row]:
+        """Ask a query that cannot fail along with the commit: the list has its rows once this work is committed."""
+
+    @abstractmethod
     def run(self, name: str, /, **parameters: Any) -> int:
         """Execute a statement; returns the number of rows that it changed."""
 

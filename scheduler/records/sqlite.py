@@ -62,6 +62,9 @@ class SqliteConnection(Connection):
         """What was asked ahead, the first time."""
         return self._asked.pop((name, *parameters.values()), None)
 
+    def along(self, name: str, /, **parameters: Any) -> list[Row]:
+        return self.all(name, **parameters)
+
     def run(self, name: str, /, **parameters: Any) -> int:
         return self.raw.execute(self._statements[name], parameters).rowcount
 

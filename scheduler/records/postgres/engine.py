@@ -25,6 +25,7 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -72,6 +73,7 @@ class PostgresConnection(Connection):
         self._for_rows: dict[str, str] = {}
         self._transactions = self._cursors = 0
         self._asked: dict[tuple[Any, ...], Ahead] = {}
+        self._along: list[tuple[Ahead, list[Row]]] = []
         self._careful = False
         self._turn: Ahead | None = None  # in the cluster's order of writers
 
@@ -79,6 +81,11 @@ class PostgresConnection(Connection):
         statement = self._statements[name]
         values = _values(statement, parameters)
         self._asked[statement.sql, *values] = self.pipeline.ahead((statement.sql, values))
+
+    def along(self, name: str, /, **parameters: Any) -> list[Row]:
+        statement, rows = self._statements[name], list[Row]()
+        self._along.append((self.pipeline.ahead((statement.sql, _values(statement, parameters))), rows))
+        return rows
 
     def run(self, name: str, /, **parameters: Any) -> int:
         statement = self._statements[name]
@@ -96,7 +103,7 @@ class PostgresConnection(Connection):
         given = list(rows)
         if statement.rows is not None and len(given) > 1:
             keys = statement.rows.keys
-            if keys is None or len({tuple(row[key] for key in keys) for row in given}) == len(given):
+            if keys is None or len(set(map(itemgetter(*keys), given))) == len(given):
                 self._many_at_once(name, statement, given)
                 return
         if len(given) == 1:
@@ -180,6 +187,9 @@ class PostgresConnection(Connection):
         *_, result = self.pipeline.exchange(*said, ("COMMIT", ()))
         if result.command_status != b"COMMIT":
             raise DatabaseError("the server would not commit")
+        for asked, rows in self._along:
+            if asked.result is not None:  # else its work was undone
+                rows += self.pipeline.rows(asked.result)
 
     def look(self, work: Work[T]) -> T:
         """Run `work` in a read-only snapshot."""
@@ -195,6 +205,7 @@ class PostgresConnection(Connection):
     def _next(self) -> None:
         """Reset what belongs to one transaction: a new one begins."""
         self._asked.clear()
+        self._along.clear()
         self._transactions += 1
         self._cursors = 0
 

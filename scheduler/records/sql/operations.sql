@@ -77,14 +77,17 @@ UPDATE phases SET shared = :task WHERE id = :pool
 SELECT shared FROM phases WHERE id = :pool AND shared IS NOT NULL
 
 -- feed_shared_page: inputs after a seq that a task shares with its stage; it reads one partition of each.
-SELECT i.seq AS seq, i.name AS name, i.blob AS blob, i.size AS size, i.availability AS availability, i.node AS node, i.start AS start, t.reducer AS part, 0 AS dictionary
-FROM tasks t CROSS JOIN phases p CROSS JOIN task_inputs i
-WHERE t.id = :task AND p.id = t.pool AND i.task = p.shared AND i.seq > :after ORDER BY i.seq LIMIT :limit
+SELECT i.seq AS seq, i.name AS name, i.blob AS blob, i.size AS size, i.availability AS availability, i.node AS node, i.start AS start,
+    (SELECT reducer FROM tasks WHERE id = :task) AS part, 0 AS dictionary
+FROM task_inputs i
+WHERE i.task = (SELECT p.shared FROM tasks t CROSS JOIN phases p WHERE t.id = :task AND p.id = t.pool)
+  AND i.seq > :after ORDER BY i.seq LIMIT :limit
 
 -- feed_pins_page: inputs after a seq that each task of a stage reads in its range of keys.
 SELECT i.seq + 1 AS seq, i.name AS name, i.blob AS blob, i.size AS size, 0 AS availability, NULL AS node, NULL AS start, NULL AS part, i.dictionary AS dictionary
-FROM tasks t CROSS JOIN phases p CROSS JOIN pins i
-WHERE t.id = :task AND p.id = t.pool AND i.job = p.job AND i.seq >= :after ORDER BY i.seq LIMIT :limit
+FROM pins i
+WHERE i.job = (SELECT p.job FROM tasks t CROSS JOIN phases p WHERE t.id = :task AND p.id = t.pool)
+  AND i.seq >= :after ORDER BY i.seq LIMIT :limit
 
 -- ranges_of: how many ranges of a task are recorded.
 SELECT count(*) AS n FROM task_inputs WHERE task = :task

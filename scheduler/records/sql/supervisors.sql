@@ -30,7 +30,7 @@ UPDATE jobs SET supervisor = NULL WHERE archive_done IS NULL AND supervisor = :s
 DELETE FROM supervisors WHERE lost = 1 AND heard < :before
 
 -- unowned_jobs: live jobs without an owner, oldest first.
-SELECT id FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor IS NULL ORDER BY id LIMIT :limit
+SELECT id FROM jobs INDEXED BY jobs_supervised WHERE archive_done IS NULL AND supervisor IS NULL ORDER BY supervisor, id LIMIT :limit
 
 -- own_job: a supervisor owns a job.
 UPDATE jobs SET supervisor = :supervisor WHERE id = :job

@@ -32,7 +32,7 @@ UPDATE tasks SET state = :state, retries = :retries, failures = :failures, agent
 -- lease_tasks: hand ready tasks of a pool that belong to no node to an agent, oldest first.
 UPDATE tasks SET state = 'leased', agent = :agent, attempt = attempt + 1, leased = :now
 WHERE id IN (SELECT id FROM tasks INDEXED BY tasks_ready_at
-             WHERE pool = :pool AND node IS NULL AND state = 'ready' ORDER BY id LIMIT :limit)
+             WHERE pool = :pool AND node IS NULL AND state = 'ready' ORDER BY node, id LIMIT :limit)
   AND (SELECT finished < issued FROM phases WHERE id = :pool)
 RETURNING id, uuid, pool, attempt, input, origin, blob, size, md5, availability, reducer, node, number
 
@@ -50,15 +50,18 @@ SELECT seq, name, blob, size, availability, node, start, length, skip, upto, NUL
 SELECT id, uuid, pool, state, attempt, retries, failures, remakes, agent, input, origin, blob, size, availability, reducer, node, producer, usage, number, ready, leased, ran
 FROM tasks INDEXED BY tasks_leased WHERE state = 'leased' AND agent = :agent ORDER BY id LIMIT :limit
 
--- tasks_after: tasks of a job by phase and age, after one of them; from the first with an :after of 0.
+-- phases_after: phases of a job from the one on that has a task, which is `after` in that; from the first with an :after of 0.
 WITH last AS (SELECT number FROM phases WHERE job = :job AND id = (SELECT pool FROM tasks WHERE id = :after))
-SELECT t.id, t.uuid, p.number AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.number, t.state, t.attempt, t.retries, t.usage
-FROM phases p CROSS JOIN tasks t ON t.pool = p.id
-WHERE p.job = :job AND p.number >= coalesce((SELECT number FROM last), 0)
-  AND t.id > CASE WHEN p.number = (SELECT number FROM last) THEN :after ELSE 0 END AND (t.number IS NULL OR t.number >= 0)
-  AND (CAST(:stage AS INTEGER) IS NULL OR p.number = :stage) AND (CAST(:number AS INTEGER) IS NULL OR t.number = :number)
-  AND (CAST(:state AS TEXT) IS NULL OR t.state = :state)
-ORDER BY p.number, t.id LIMIT :limit
+SELECT id, number, CASE WHEN number = (SELECT number FROM last) THEN :after ELSE 0 END AS after FROM phases
+WHERE job = :job AND number >= coalesce((SELECT number FROM last), 0) AND (CAST(:stage AS INTEGER) IS NULL OR number = :stage)
+ORDER BY number
+
+-- tasks_of_phase_after: tasks of a phase by age, after one of them.
+SELECT t.id, t.uuid, CAST(:phase AS INTEGER) AS phase, t.input, t.origin, CASE WHEN t.number IS NULL THEN t.reducer END AS reducer, t.number, t.state, t.attempt, t.retries, t.usage
+FROM tasks t
+WHERE t.pool = :pool AND t.id > :after AND (t.number IS NULL OR t.number >= 0)
+  AND (CAST(:number AS INTEGER) IS NULL OR t.number = :number) AND (CAST(:state AS TEXT) IS NULL OR t.state = :state)
+ORDER BY t.id LIMIT :limit
 
 -- runs_of_job: tasks of a job that have ended and say when they ran; every :stride-th of them.
 SELECT t.uuid, p.number AS phase, t.state, t.input, t.usage, t.ran

@@ -8,7 +8,7 @@ agent is back or lost.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -61,15 +61,17 @@ class Want:
 class Granted:
     """The result of a Want. `taken`: the number of its tasks by the node that they belonged to.
 
-    Of its map tasks that read an intermediate, `local` run on the node that has it, `remote` elsewhere. `objects`: the
-    objects that its other tasks read, as they were dispatched: path and etag.
+    Of its map tasks that read an intermediate, `local` run on the node that has it, `remote` elsewhere.
     """
 
     grant: PoolGrant
     taken: Counter[str]
     local: int = 0
     remote: int = 0
-    objects: Sequence[tuple[str, str]] = ()
+
+
+# The entries that have replaced inputs since these were dispatched, by path; once the leases are committed.
+Replaced = Callable[[], Mapping[str, Entry]]
 
 
 def picks(session: AgentSession, jobs: LiveJobs, nodes: Nodes, pool: int, limit: int, now: float) -> Picks:
@@ -118,9 +120,9 @@ def wants(session: AgentSession, jobs: LiveJobs, nodes: Nodes, wanted: Mapping[i
 
 def grant(
     c: Connection, session: AgentSession, nodes: Nodes, found: list[Want], issue_token: IssueToken, now: int
-) -> list[Granted]:
-    """Lease attempts for each want, in one transaction."""
-    grants, room = [], lease_bounds.MAX_LEASE_BYTES
+) -> tuple[list[Granted], Replaced]:
+    """Lease attempts for each want, in one transaction; and what has replaced inputs of theirs since the dispatch."""
+    grants, objects, room = [], list[tuple[str, str]](), lease_bounds.MAX_LEASE_BYTES
     for want in found:
         rows = lease_rows(c, want.pool, session.id, want.picks, now)
         if want.live.spec.operation is not None:
@@ -136,24 +138,23 @@ def grant(
         taken = Counter(row["node"] for row in rows if row["node"])
         inputs = [row["node"] for row in rows if row["node"] and row["reducer"] is None]
         local = inputs.count(session.node)
-        grants.append(Granted(granted, taken, local, len(inputs) - local, objects_of(want.live, rows)))
-    return grants
+        grants.append(Granted(granted, taken, local, len(inputs) - local))
+        objects += objects_of(want.live, rows)
+    return grants, namespace.replaced_along(c, objects) if objects else dict
 
 
 def objects_of(live: LiveJob, rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """The objects that tasks of a pipeline read by name; an operation reads what was pinned."""
+    """The objects that tasks of a pipeline read by name, as they were dispatched: path and etag of each.
+
+    An operation reads what was pinned.
+    """
     if live.spec.operation is not None:
         return []
     return [(row["input"], row["blob"]) for row in rows if row["input"] and not row["availability"]]
 
 
-def up_to_date(c: Connection, granted: Sequence[Granted]) -> list[PoolGrant]:
-    """The grants, with the objects that have replaced inputs of their tasks since these were dispatched.
-
-    Those are read once the leases are committed, for meanwhile no other process of the cluster writes.
-    """
-    known = [each for given in granted for each in given.objects]
-    replaced = namespace.replaced(c, known) if known else {}
+def up_to_date(granted: Sequence[Granted], replaced: Mapping[str, Entry]) -> list[PoolGrant]:
+    """The grants, with the objects that have replaced inputs of their tasks since these were dispatched."""
     return [_with_objects(given.grant, replaced) if replaced else given.grant for given in granted]
 
 

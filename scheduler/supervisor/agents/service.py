@@ -292,11 +292,11 @@ class AgentService:
         )
         owners = {want.live.owner for want in found}
         # A lease is no promise to a user. If the machine fails, the task is ready again, and its agent unknown.
-        granted = await self._db.of(*owners).write(grant, lasting=False) if found else []
+        granted, replaced = await self._db.of(*owners).write(grant, lasting=False) if found else ([], dict)
         told = [given for given in granted if given.grant.tasks or session.is_new(given.grant)]
         for given in granted:
             self._count(session, given, now)
-        grants = await self._db.read(partial(leases.up_to_date, granted=told)) if told else []
+        grants = leases.up_to_date(told, replaced())
         feed = partial(leases.feed_pages, feeds=feeds, node=session.node, nodes=nodes)
         pages = await self._db.read(feed) if feeds else []
         lost = self._presence.lost if self._presence.lost != session.told_lost else None

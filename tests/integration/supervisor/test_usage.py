@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
+from scheduler.gateway.job_lists import tasks_after
 from scheduler.model.wire import AttemptReport, Outcome, Usage
 from scheduler.objects import namespace
-from scheduler.records.database import select
 from scheduler.supervisor.jobs.usage import phase_usage, usage_document
 from tests.support.nodes.instant_agent import failed, ok
 from tests.support.services.house import MAP, REDUCE
@@ -107,8 +108,7 @@ async def test_tasks_are_listed_page_by_page_in_order_of_phases(house):
     row = await house.row(job)
     pages = []
     after = 0
-    anything = dict.fromkeys(("stage", "number", "state"))
-    while page := await house.db.read(select("tasks_after", job=row["id"], after=after, limit=3, **anything)):
+    while page := await house.db.read(partial(tasks_after, job=row["id"], after=after, limit=3)):
         pages.append(page)
         after = page[-1]["id"]
     tasks = [task for page in pages for task in page]

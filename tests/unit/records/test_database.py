@@ -56,6 +56,26 @@ async def test_a_failing_work_changes_nothing_and_undoes_no_neighbour(db):
     assert await db.read(logins) == ["a", "b"]
 
 
+async def test_what_is_asked_along_with_a_commit_is_there_once_that_is_made(db):
+    def added(login: str):
+        def work(c: Connection):
+            add(login)(c)
+            return c.along("list_accounts", after="", limit=100)
+
+        return work
+
+    def fail(c: Connection) -> None:
+        added("bad")(c)
+        raise RuntimeError("no")
+
+    works = (added("a"), fail, added("b"))
+    first, failed, second = await asyncio.gather(*map(db.write, works), return_exceptions=True)
+    assert [row["login"] for row in first] in (["a"], ["a", "b"])  # before or after works of the same commit
+    assert [row["login"] for row in second] == ["a", "b"]
+    assert str(failed) == "no"
+    assert [row["login"] for row in await db.write(added("c"))] == ["a", "b", "c"]
+
+
 async def test_works_that_gather_share_one_commit(db, monkeypatch):
     groups = []
     gate = threading.Event()
