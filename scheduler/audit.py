@@ -85,8 +85,7 @@ class LineFile:
         """Go on in a new file if this one is full, or was renamed by another process."""
         mine = os.fstat(self._fd)
         if not self._is_current(mine):
-            os.close(self._fd)
-            self._fd = self._open()
+            self._open_again()
         elif mine.st_size and mine.st_size + more > self._max_bytes:
             fcntl.flock(self._fd, fcntl.LOCK_EX)  # released with the descriptor
             if self._is_current(mine):
@@ -95,10 +94,15 @@ class LineFile:
                     newer = self.path if number == 1 else self.path.with_name(f"{self.path.name}.{number - 1}")
                     if newer.exists():
                         os.replace(newer, older)
-            os.close(self._fd)
-            self._fd = self._open()
+            self._open_again()
         self._size = os.fstat(self._fd).st_size
         self._look_at = time.monotonic() + LOOK_SECONDS
+
+    def _open_again(self) -> None:
+        """Go on in the file that has the name now. Until that is open, the old one stays so: its number is ours."""
+        fd = self._open()
+        os.close(self._fd)
+        self._fd = fd
 
     def _is_current(self, mine: os.stat_result) -> bool:
         try:

@@ -16,8 +16,9 @@ Two ideas make many processes possible, and cost a single process nothing:
   commit. If it has fallen, those works fail, and change nothing.
 
 Where the database is far away every answer that is waited for costs a round trip, so a query whose turn is certain to
-come is asked `ahead`: together with the statement before it. A fence is, too: its answer comes with that of the first
-statement behind it, and what ran meanwhile behind a fallen fence is undone.
+come is asked `ahead`: together with the statement before it; and one whose answer its work does not need, `along` with
+the commit. A fence is asked ahead, too: its answer comes with that of the first statement behind it, and what ran
+meanwhile behind a fallen fence is undone.
 """
 
 from __future__ import annotations

@@ -188,7 +188,7 @@ class PostgresConnection(Connection):
         if result.command_status != b"COMMIT":
             raise DatabaseError("the server would not commit")
         for asked, rows in self._along:
-            if asked.result is not None:  # else its work was undone
+            if asked.result is not None:  # else a statement before it has failed, and its work with it
                 rows += self.pipeline.rows(asked.result)
 
     def look(self, work: Work[T]) -> T:

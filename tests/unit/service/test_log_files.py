@@ -56,6 +56,23 @@ def test_a_file_that_was_renamed_is_left_after_a_moment_and_no_line_is_lost(tmp_
     assert (tmp_path / "a").read_text().split() == ["3"]
 
 
+def test_a_name_that_cannot_be_opened_costs_no_descriptor_of_others(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("scheduler.audit.LOOK_SECONDS", 0.0)
+    file = LineFile(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "a.1")
+    (tmp_path / "a").symlink_to("/etc/passwd")
+    file.append("1")
+    others = os.open(tmp_path / "others", os.O_CREAT | os.O_RDWR)  # would get the number of a file that was closed
+    file.append("2")
+    (tmp_path / "a").unlink()
+    file.append("3")
+    assert os.fstat(others).st_size == 0
+    os.close(others)
+    file.close()
+    assert (tmp_path / "a").read_text().split() == ["3"]
+    assert [record.message for record in caplog.records] == ["a log file takes no lines"]
+
+
 def test_many_writers_lose_no_line_where_one_of_them_rotates(tmp_path):
     path, each = tmp_path / "a", 100
 
