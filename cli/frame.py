@@ -80,8 +80,13 @@ class Shaped(click.Command):
         settings.setdefault("max_content_width", 100)
         super().__init__(*args, **kwargs)
         self.params += [version_option(), completion_option()]
+        self._help = help_option(settings["help_option_names"])
         if self.help and "Exit status: " not in self.help and not isinstance(self, click.Group):
             self.help = inspect.cleandoc(self.help) + EXIT_STATUS
+
+    def get_help_option(self, ctx: click.Context) -> click.Option:
+        """`--help`, as click has it, but without a search for its translation at each start."""
+        return self._help
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """`usage: mls [OPTIONS] path...`, as the documentation of Manta writes it."""
@@ -207,6 +212,22 @@ def version_option() -> click.Option:
 
     return click.Option(
         ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show, help="Print the version."
+    )
+
+
+def help_option(names: list[str]) -> click.Option:
+    def show(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value and not context.resilient_parsing:
+            click.echo(context.get_help(), color=context.color)
+            context.exit(0)
+
+    return click.Option(
+        names,
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show this message and exit.",
     )
 
 

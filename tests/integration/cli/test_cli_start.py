@@ -21,7 +21,17 @@ from tests.support.services.plain_manta import Manta, Reply, manta
 # Each of these takes longer to import than a whole request takes.
 SLOW = {"asyncio", "http.client", "email", "urllib.request", "ssl", "logging", "multiprocessing", "xml", "sqlite3"}
 # These take about a millisecond each, as does a dataclass that is frozen.
-IDLE = {"click.shell_completion", "encodings.idna", "http", "pathlib", "shutil", "signal", "subprocess", "tempfile"}
+IDLE = {
+    "click.shell_completion",
+    "encodings.idna",
+    "http",
+    "locale",
+    "pathlib",
+    "shutil",
+    "signal",
+    "subprocess",
+    "tempfile",
+}
 LIST = {"mls": [], "mjob": ["list"]}
 SPY = """
 import json, sys
