@@ -173,11 +173,11 @@ async def show_tasks(call: Call, row: Row) -> web.StreamResponse:
         return lines_reply([task_line(task) for task in await call.context.db.read(one)], TASKS_TYPE)
     if state is not None and state not in RECORDED:
         raise errors.invalid_parameter(state, "state")
-    narrowed = {name: integer(call, asked) if asked in call.query else None for asked, name in NARROWING.items()}
-    if state == "running" and set(narrowed.values()) == {None}:
+    stage, number = (integer(call, asked) if asked in call.query else None for asked in ("stage", "task"))
+    if state == "running" and stage is None and number is None:
         return await show_page(call, row, found_by("leased_tasks_after"), TASKS_TYPE, task_line, key="id")
     recorded = RECORDED[state] if state else None
-    find = partial(tasks_after, state=recorded, stage=narrowed["stage"], number=narrowed["number"])
+    find = partial(tasks_after, state=recorded, stage=stage, number=number)
     return await show_page(call, row, find, TASKS_TYPE, task_line, key="id")
 
 
@@ -207,7 +207,6 @@ def tasks_after(
 # The states of a task in users' words, where the recorded ones are about attempts.
 STATES = {"leased": "running", "committed": "done"}
 RECORDED = {STATES.get(state, str(state)): str(state) for state in TaskState}
-NARROWING = {"stage": "stage", "task": "number"}  # parameters, and those of the statement
 
 
 def task_line(row: Row) -> str:
